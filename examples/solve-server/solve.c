@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: MIT */
+/* The stages of a question: `work` reads or generates the matrix as a SERIAL job and, if it is
+ * small, solves it there and then; a large one comes back through `done`, which submits it again as
+ * a GANG, so that the solver's parallel regions get the whole team. The answer is also written on the
+ * team, and large arrays are freed there: the loop only moves pointers. */
+#include "solve.h"
+
+#include "json.h"
+#include "matrix_market.h"
+#include "poisson.h"
+#include "solver.h"
+
+#include <errno.h>
+#include <math.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* Times are doubles of nanoseconds: exact to a microsecond for a hundred years. */
+static double now_ns(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
+}
+
+void solve_init(struct solve *solve, const struct solve_limits *limits)
+{
+    memset(solve, 0, sizeof *solve);
+    solve->limits = limits;
+    solve->tolerance = 1e-6;
+    solve->max_iterations = 20000;
+}
+
+void solve_fini(struct solve *solve)
+{
+    free(solve->body);
+    free(solve->rhs);
+    free(solve->json);
+    csr_fini(&solve->a);
+}
+
+void solve_refuse(struct solve *solve, int status, long line, const char *text)
+{
+    struct json j;
+
+    free(solve->json);
+    json_init(&j);
+    json_open(&j, NULL, '{');
+    json_text(&j, "error", text);
+    if (line > 0) {
+        json_int(&j, "line", line);
+    }
+    json_close(&j, '}');
+    solve->json = json_finish(&j, &solve->json_bytes);
+    solve->status = status;
+    solve->failed = true;
+}
+
+/* --- the right-hand side ------------------------------------------------------------------------ */
+
+static bool parse_list(const char *text, double *b, int64_t n)
+{
+    char *end;
+
+    for (int64_t i = 0; i < n; i++) {
+        b[i] = strtod(text, &end);
+        if (end == text || !isfinite(b[i]) || *end != (i + 1 < n ? ',' : '\0')) {
+            return false;
+        }
+        text = end + 1;
+    }
+    return true;
+}
+
+/* False: refused. */
+static bool make_rhs(struct solve *solve, double *b)
+{
+    const struct csr *a = &solve->a;
+    char text[96];
+
+    if (solve->rhs == NULL || strcmp(solve->rhs, "ones") == 0) {
+        for (int64_t i = 0; i < a->n; i++) {
+            b[i] = 1.0;
+        }
+    } else if (strcmp(solve->rhs, "sin") == 0) {
+        for (int64_t i = 0; i < a->n; i++) {
+            b[i] = sin((double)(i + 1));
+        }
+    } else if (strcmp(solve->rhs, "rowsums") == 0) {
+        for (int64_t i = 0; i < a->n; i++) {
+            b[i] = 0.0;
+            for (int64_t k = a->start[i]; k < a->start[i + 1]; k++) {
+                b[i] += a->value[k];
+            }
+        }
+    } else if (!parse_list(solve->rhs, b, a->n)) {
+        snprintf(text, sizeof text,
+                 "rhs is none of ones, sin, rowsums and a list of %lld numbers with commas",
+                 (long long)a->n);
+        solve_refuse(solve, 400, 0, text);
+        return false;
+    }
+    return true;
+}
+
+/* --- solving and answering ---------------------------------------------------------------------- */
+
+static int should_stop(void *arg)
+{
+    struct solve *solve = arg;
+
+    return loomp_cancelled() || now_ns() > solve->give_up_ns;
+}
+
+static int status_of(enum solver_outcome outcome)
+{
+    switch (outcome) {
+    case SOLVER_CONVERGED:
+    case SOLVER_MAX_ITERATIONS:
+    case SOLVER_STOPPED:
+        return 200;
+    case SOLVER_NO_MEMORY:
+        return 503;
+    default:
+        return 422; /* well-formed, but without an answer */
+    }
+}
+
+static void answer(struct solve *solve, const struct solver_result *r, const double *x)
+{
+    struct json j;
+    bool gang = solve->job.kind == LOOMP_GANG;
+
+    solve->running_ns += now_ns() - solve->started_ns;
+    solve->status = status_of(r->outcome);
+    json_init(&j);
+    json_open(&j, NULL, '{');
+    if (solve->status != 200) {
+        json_text(&j, "error", r->reason);
+    }
+    json_int(&j, "n", solve->a.n);
+    json_int(&j, "nnz", solve->a.entries);
+    json_text(&j, "method", r->method);
+    json_int(&j, "iterations", r->iterations);
+    json_double(&j, "residual", 4, r->residual);
+    json_double(&j, "tolerance", 4, solve->tolerance);
+    json_bool(&j, "converged", r->outcome == SOLVER_CONVERGED);
+    json_text(&j, "reason", r->reason);
+    json_double(&j, "queued_ms", 6, solve->queued_ns / 1e6);
+    json_double(&j, "running_ms", 6, solve->running_ns / 1e6);
+    json_text(&j, "kind", solve->inline_ ? "INLINE" : gang ? "GANG" : "SERIAL");
+    json_bool(&j, "offloaded", !solve->inline_);
+    json_int(&j, "threads", r->threads);
+    json_text(&j, "loop_thread", solve->loop_thread);
+    json_text(&j, "team_thread", solve->team_thread);
+    json_open(&j, "history", '[');
+    for (int k = 0; k < r->points; k++) {
+        json_open(&j, NULL, '[');
+        json_int(&j, NULL, r->history[k].iteration);
+        json_double(&j, NULL, 4, r->history[k].residual);
+        json_close(&j, ']');
+    }
+    json_close(&j, ']');
+    if (solve->want_x) {
+        json_open(&j, "x", '[');
+        for (int64_t i = 0; i < solve->a.n; i++) {
+            json_double(&j, NULL, 17, x[i]);
+        }
+        json_close(&j, ']');
+    }
+    json_close(&j, '}');
+    solve->json = json_finish(&j, &solve->json_bytes);
+}
+
+static void solve_system(struct solve *solve)
+{
+    size_t bytes = (size_t)solve->a.n * sizeof(double);
+    double *b = malloc(bytes);
+    double *x = malloc(bytes);
+    struct solver_result *result = malloc(sizeof *result);
+
+    if (b == NULL || x == NULL || result == NULL) {
+        solve_refuse(solve, 503, 0, "no memory for the vectors");
+    } else if (make_rhs(solve, b)) {
+        struct solver_options options = {
+            .tolerance = solve->tolerance,
+            .max_iterations = solve->max_iterations,
+            .stop = should_stop,
+            .stop_arg = solve,
+        };
+        solve->give_up_ns = now_ns() + solve->limits->max_seconds * 1e9;
+        solver_run(&solve->a, b, x, &options, result);
+        answer(solve, result, x);
+    }
+    free(result);
+    free(x);
+    free(b);
+    csr_fini(&solve->a);
+}
+
+/* --- getting the matrix ------------------------------------------------------------------------- */
+
+static void read_matrix(struct solve *solve)
+{
+    struct matrix_market_limits limits = {
+        .max_rows = solve->limits->max_rows,
+        .max_entries = solve->limits->max_entries,
+    };
+    struct matrix_market_error error;
+    int err = matrix_market_parse(&solve->a, solve->body, solve->body_bytes, &limits, &error);
+
+    free(solve->body);
+    solve->body = NULL;
+    if (err < 0) {
+        solve_refuse(solve, err == -ENOMEM ? 503 : err == -E2BIG ? 413 : 400, error.line,
+                     error.text);
+    }
+}
+
+static void generate_matrix(struct solve *solve)
+{
+    if (poisson_build(&solve->a, solve->poisson) < 0) {
+        solve_refuse(solve, 503, 0, "no memory for the matrix");
+    }
+}
+
+static bool is_large(const struct solve *solve, int64_t entries)
+{
+    return entries >= solve->limits->gang_entries;
+}
+
+/* --- the jobs ----------------------------------------------------------------------------------- */
+
+static void run_stage(struct solve *solve)
+{
+    solve->started_ns = now_ns();
+    solve->queued_ns += solve->started_ns - solve->submitted_ns;
+    pthread_getname_np(pthread_self(), solve->team_thread, sizeof solve->team_thread);
+    if (solve->a.start == NULL) {
+        if (solve->body != NULL) {
+            read_matrix(solve);
+        } else {
+            generate_matrix(solve);
+        }
+        if (solve->failed) {
+            return;
+        }
+        if (is_large(solve, solve->a.entries) && solve->job.kind != LOOMP_GANG) {
+            solve->resubmit = true;
+            solve->running_ns += now_ns() - solve->started_ns;
+            return;
+        }
+    }
+    solve_system(solve);
+}
+
+static int work(loomp_job *job)
+{
+    run_stage(LOOMP_CONTAINER(job, struct solve, job));
+    return 0;
+}
+
+static void refuse_submission(struct solve *solve, int err)
+{
+    solve_refuse(solve, 503, 0,
+                 err == -ESHUTDOWN ? "the server is shutting down" : loomp_strerror(err));
+}
+
+static void done(loomp_job *job, int status)
+{
+    struct solve *solve = LOOMP_CONTAINER(job, struct solve, job);
+
+    if (status == 0 && solve->resubmit && !solve->cancelled) {
+        solve->resubmit = false;
+        loomp_runtime *runtime = loomp_current();
+        solve->job.kind = LOOMP_GANG;
+        solve->submitted_ns = now_ns();
+        int err = loomp_submit(runtime, job);
+        if (err == 0) {
+            return;
+        }
+        refuse_submission(solve, err);
+    } else if (status < 0 || solve->cancelled) {
+        solve_refuse(solve, 503, 0, "the solve was cancelled");
+    }
+    solve->finished(solve);
+    /* The solve may be gone from here on. */
+}
+
+static void begin(struct solve *solve)
+{
+    pthread_getname_np(pthread_self(), solve->loop_thread, sizeof solve->loop_thread);
+    loomp_job_init(&solve->job, work, done);
+    /* A generated problem's size is known, so a large one is built by the gang that solves it and its
+     * pages are first touched by the threads that use them. */
+    if (solve->body == NULL && is_large(solve, poisson_entries(solve->poisson))) {
+        solve->job.kind = LOOMP_GANG;
+    }
+    solve->submitted_ns = now_ns();
+}
+
+int solve_start(loomp_runtime *runtime, struct solve *solve)
+{
+    begin(solve);
+    return loomp_submit(runtime, &solve->job);
+}
+
+void solve_cancel(struct solve *solve)
+{
+    solve->cancelled = true;
+    loomp_cancel(&solve->job);
+}
+
+void solve_inline(struct solve *solve)
+{
+    cpu_set_t mask;
+    bool have_mask = sched_getaffinity(0, sizeof mask, &mask) == 0;
+
+    begin(solve);
+    solve->inline_ = true;
+    solve->job.kind = LOOMP_GANG; /* one stage: there is no second queue to wait in */
+    run_stage(solve);
+    /* The OpenMP runtime may have bound the loop's thread to a place of its choice when the first
+     * region began here; without this, later measurements would be of a loop on another CPU. */
+    if (have_mask) {
+        sched_setaffinity(0, sizeof mask, &mask);
+    }
+}

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT */
+/* Jobs: one piece of work, intrusive like a libev watcher. `work` runs on a team, then `done` runs
+ * on the job's home loop with its result. */
+#ifndef LOOMP_JOB_H
+#define LOOMP_JOB_H
+
+#include <loomp/group.h>
+#include <loomp/loop.h>
+#include <loomp/runtime.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct loomp_job loomp_job;
+typedef struct loomp_pool loomp_pool;
+
+/* The work: runs on a team thread (0 or a negative errno value, handed to done). An exception,
+ * longjmp or pthread_exit out of it is the caller's bug. */
+typedef int (*loomp_work_fn)(loomp_job *job);
+
+/* Called exactly once per accepted job, on the home loop, never inside the submitting call, with
+ * work's result, or -ECANCELED if work did not run. loomp touches the job no more once it has
+ * begun: it may free or resubmit the job. */
+typedef void (*loomp_done_fn)(loomp_job *job, int status);
+
+/* job.kind: how `work` uses OpenMP. */
+#define LOOMP_SERIAL 0u /* alone on one thread; any OpenMP in it sees a team of one */
+#define LOOMP_GANG 2u   /* has parallel regions of its own, which get the pool's gang team */
+
+/* job.priority */
+#define LOOMP_LOW (-1)
+#define LOOMP_NORMAL 0
+#define LOOMP_HIGH 1
+
+/* job.flags */
+#define LOOMP_MAY_WAIT 0x1u  /* may block or wait: never run on a loop thread */
+#define LOOMP_UNTRACKED 0x2u /* wait_idle does not wait for it; the caller does */
+#define LOOMP_FP_ENV 0x4u    /* runs with the submitter's rounding and flush-to-zero */
+
+struct loomp_job {
+    loomp_work_fn work;
+    loomp_done_fn done;  /* may be NULL */
+    void *data;          /* the caller's, never read by loomp */
+    loomp_pool *pool;    /* NULL: the pool `compute` */
+    loomp_group *group;  /* NULL: none */
+    loomp_loop *home;    /* NULL: the submitting loop; submitted elsewhere, done runs on the team */
+    uint32_t kind;       /* LOOMP_SERIAL, LOOMP_GANG */
+    int32_t priority;    /* LOOMP_LOW, LOOMP_NORMAL, LOOMP_HIGH */
+    uint32_t width;      /* GANG: threads of its regions; 0 = the whole team */
+    uint32_t flags;      /* LOOMP_MAY_WAIT | ... */
+    uint64_t private_[20];
+};
+
+/* Static initialiser; loomp_job_init does the same at run time. */
+#ifdef __cplusplus
+#define LOOMP_JOB_INIT(work_fn, done_fn) \
+    loomp_job { (work_fn), (done_fn) }
+#else
+#define LOOMP_JOB_INIT(work_fn, done_fn) \
+    {                                    \
+        .work = (work_fn), .done = (done_fn) \
+    }
+#endif
+
+/* The struct that embeds a job (or group), from a pointer to it. */
+#define LOOMP_CONTAINER(pointer, type, member) \
+    ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
+
+/* Clears the job and sets its two functions. Not on a job that is under way. */
+void loomp_job_init(loomp_job *job, loomp_work_fn work, loomp_done_fn done);
+
+/* Hands the job over. Any thread; does not block (but see queue_policy = "block"), allocates
+ * nothing. From acceptance until `done` begins the job is loomp's: only loomp_cancel and
+ * loomp_job_state may be called on it. Returns 0; -EAGAIN (queue_limit; the job stays the
+ * caller's); -EBUSY (it is under way already); -ESHUTDOWN; -EINVAL (a field; loomp_error names it);
+ * -EOWNERDEAD in a forked child. */
+int loomp_submit(loomp_runtime *runtime, loomp_job *job);
+
+/* The same to the pool `blocking`, for work that sleeps in I/O: SERIAL only. */
+int loomp_submit_blocking(loomp_runtime *runtime, loomp_job *job);
+
+/* Withdraws a job that has not started: its done gets -ECANCELED. One that runs is asked to end
+ * early: loomp_cancelled() turns true in it. Legal only while the caller knows that done has not
+ * run. Any thread; does not block. Returns 0 (withdrawn: work will not run), -EINPROGRESS (it has
+ * started), -EALREADY (work has ended, or the job is not under way). */
+int loomp_cancel(loomp_job *job);
+
+/* In a job: whether somebody wants it to end early. False elsewhere. Cheap enough for every step of
+ * an iteration. On threads that a GANG's regions run on it answers for the GANG. */
+bool loomp_cancelled(void);
+
+#define LOOMP_JOB_IDLE 0    /* not under way: new, or done has begun */
+#define LOOMP_JOB_QUEUED 1  /* accepted, work has not started */
+#define LOOMP_JOB_RUNNING 2 /* work runs */
+#define LOOMP_JOB_ENDED 3   /* work has ended or was withdrawn, done has not begun */
+
+/* Where the job is, for main loops that poll. Legal under the same condition as loomp_cancel. */
+int loomp_job_state(const loomp_job *job);
+
+/* A job without a struct of one's own: fn(arg) runs as a SERIAL job, then done_fn(done_arg, result)
+ * on the calling loop (on the team thread if called elsewhere; done_fn may be NULL). The object
+ * comes from a pool of the calling thread's: no allocation once warm (call.pool_size). Any thread;
+ * does not block. Returns as loomp_submit, and -ENOMEM. */
+int loomp_call(loomp_runtime *runtime, int (*fn)(void *arg), void *arg,
+               void (*done_fn)(void *done_arg, int result), void *done_arg);
+
+/* Runs fn(arg) as a GANG job and waits for it: its parallel regions get the pinned team. For plain
+ * threads; a SERIAL job may call it and gives its place meanwhile; on the gang team's leader it
+ * calls at once. Blocks. Returns fn's result; -EDEADLK on a loop or inside a region of a GANG;
+ * -ESHUTDOWN, -EAGAIN. thread-locals and threadprivate data are those of loomp's threads. */
+int loomp_install(loomp_runtime *runtime, int (*fn)(void *arg), void *arg);
+
+/* In a GANG job, between its regions (once per time step): gives its places to the SERIAL jobs that
+ * are waiting now and takes them back when those have been served. Costs a few loads when none
+ * waits. Returns how many jobs were waiting, 0 if none; -EPERM outside of a GANG's top level. */
+int loomp_gang_pause(loomp_runtime *runtime);
+
+/* The pool of that name: "compute" and "blocking" always exist; NULL if there is none. */
+loomp_pool *loomp_pool_named(loomp_runtime *runtime, const char *name);
+
+/* How many threads (places) a pool has; for `blocking`, how many it may grow to. */
+int loomp_pool_threads(loomp_pool *pool);
+
+/* The index of this thread in the pool, in wake order, or -1 if it is not one of its threads. */
+int loomp_thread_index(loomp_pool *pool);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/* Owns the waiting of threads on a waiter of their own. */
+#include "handoff/waiter.h"
+
+#include "base/futex.h"
+
+#include <stddef.h>
+
+static void wake_thread(struct lp_waiter *waiter)
+{
+    struct lp_thread_waiter *thread = (struct lp_thread_waiter *)(void *)waiter;
+    _Atomic uint32_t *word = &thread->woken;
+    atomic_store_explicit(word, 1, memory_order_release);
+    /* The waiter may be gone from here on; the wake-up needs only the number of its address. */
+    lp_futex_wake(word, 1);
+}
+
+void lp_thread_waiter_init(struct lp_thread_waiter *waiter)
+{
+    waiter->waiter = (struct lp_waiter){.wake = wake_thread};
+    atomic_init(&waiter->woken, 0);
+}
+
+bool lp_thread_waiter_sleep(struct lp_thread_waiter *waiter, uint64_t deadline_ns)
+{
+    while (!lp_thread_waiter_woken(waiter)) {
+        if (!lp_futex_wait(&waiter->woken, 0, deadline_ns)) {
+            return lp_thread_waiter_woken(waiter);
+        }
+    }
+    return true;
+}
+
+void lp_waiters_wake(struct lp_waiter *list)
+{
+    while (list) {
+        struct lp_waiter *next = list->next;
+        list->wake(list);
+        list = next;
+    }
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/* Everything that can wait, waits through this: a thread that sleeps, a loop that wants a call,
+ * later a suspended fiber. Groups and the ledger know only `wake`. */
+#ifndef LP_HANDOFF_WAITER_H
+#define LP_HANDOFF_WAITER_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct lp_waiter {
+    struct lp_waiter *next; /* of whoever it waits for */
+    /* Called once per registration, on any thread, sometimes with a lock of ours held: it does not
+     * block, and it calls no user code. The waiter may be gone when it returns. */
+    void (*wake)(struct lp_waiter *waiter);
+    int32_t status; /* set by the waker: what the wait came to, or LP_WAITER_HELP */
+    bool helps;     /* wants to be woken for unstarted work of its group too */
+};
+
+/* Not the end of the wait: there is work that the waiter can do itself. No errno is positive here. */
+enum { LP_WAITER_HELP = 1 };
+
+/* A thread that sleeps. */
+struct lp_thread_waiter {
+    struct lp_waiter waiter;
+    /* 0 until woken. Written by the waker (release) as its last touch but for the futex call, which
+     * needs only the address; read by the sleeper (acquire). */
+    _Atomic uint32_t woken;
+};
+
+/* Before each registration. */
+void lp_thread_waiter_init(struct lp_thread_waiter *waiter);
+
+/* Sleeps until woken (true) or past the deadline (of lp_now_ns, UINT64_MAX: none). */
+bool lp_thread_waiter_sleep(struct lp_thread_waiter *waiter, uint64_t deadline_ns);
+
+static inline bool lp_thread_waiter_woken(struct lp_thread_waiter *waiter)
+{
+    return atomic_load_explicit(&waiter->woken, memory_order_acquire);
+}
+
+/* Wakes every waiter of a list that was taken off; each may be gone once it is woken. */
+void lp_waiters_wake(struct lp_waiter *list);
+
+#endif

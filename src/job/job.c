@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: MIT */
+/* Owns the life of a job: accepted once, run or withdrawn, completed on its home, done exactly once.
+ * Any thread submits and cancels; pools' threads run; loops and pools' threads call done. */
+#include "job/job.h"
+
+#include "base/error.h"
+#include "base/fp_control.h"
+#include "base/self.h"
+#include "loop/loop.h"
+#include "team/blocking_team.h"
+#include "team/worker.h"
+
+#include <errno.h>
+#include <string.h>
+
+static void set_state(struct lp_job_words *words, uint32_t state)
+{
+    atomic_store_explicit(&words->state, state, memory_order_release);
+}
+
+void loomp_job_init(loomp_job *job, loomp_work_fn work, loomp_done_fn done)
+{
+    memset(job, 0, sizeof *job);
+    job->work = work;
+    job->done = done;
+}
+
+/* ---- the end of a job ---------------------------------------------------------------------------- */
+
+/* Calls done and lets go of everything the job held. On the home loop, or on a pool's thread. */
+static void finish(loomp_job *job)
+{
+    struct lp_job_words *words = lp_job_words(job);
+    struct loomp_runtime *runtime = words->runtime;
+    struct lp_ledger *ledger = words->untracked ? &runtime->untracked : &runtime->ledger;
+    loomp_group *group = words->group;
+    loomp_loop *home = words->home;
+    int32_t status = words->status;
+    loomp_done_fn done = job->done;
+    set_state(words, LOOMP_JOB_IDLE);
+    if (done) {
+        lp_self.inside++;
+        done(job, status);
+        lp_self.inside--;
+    }
+    /* The job may be gone from here on. */
+    if (group) {
+        lp_group_leave(group, status);
+    }
+    if (home) {
+        lp_loop_settle(home);
+    }
+    lp_ledger_finish(ledger);
+}
+
+static void finish_item(struct lp_item *item)
+{
+    finish(LOOMP_CONTAINER(item, loomp_job, private_));
+}
+
+_Static_assert(offsetof(struct lp_job_words, item) == 0, "finish_item finds the job by its words");
+
+/* Work has ended or will not run. here: this thread may call done itself. The job may be gone when
+ * this returns. */
+static void complete(loomp_job *job, int32_t status, bool here)
+{
+    struct lp_job_words *words = lp_job_words(job);
+    words->status = status;
+    set_state(words, LOOMP_JOB_ENDED);
+    if (words->home) {
+        lp_loop_push(words->home, &words->item);
+    } else if (here) {
+        finish(job);
+    } else {
+        lp_pool_push_done(words->pool, &words->item);
+    }
+}
+
+/* ---- running ------------------------------------------------------------------------------------ */
+
+static bool is_cancelled(struct lp_job_words *words)
+{
+    return atomic_load_explicit(&words->cancel, memory_order_relaxed) ||
+           atomic_load_explicit(&words->runtime->ledger.discard, memory_order_relaxed);
+}
+
+static int32_t call_work(loomp_job *job)
+{
+    struct lp_job_words *words = lp_job_words(job);
+    bool leads_gang = lp_self.role == LP_GANG;
+    set_state(words, LOOMP_JOB_RUNNING);
+    words->outer = lp_self.job;
+    lp_self.job = job;
+    if (leads_gang) {
+        /* The threads of its regions answer loomp_cancelled by it; regions begin and end with
+         * barriers, so relaxed is enough. */
+        atomic_store_explicit(&lp_self.pool->gang.running, job, memory_order_relaxed);
+    }
+    lp_self.inside++;
+    int32_t status = job->work(job);
+    lp_self.inside--;
+    lp_self.job = words->outer;
+    if (leads_gang) {
+        atomic_store_explicit(&lp_self.pool->gang.running, lp_self.job, memory_order_relaxed);
+    }
+    return status;
+}
+
+static void run(loomp_job *job, bool done_here)
+{
+    struct lp_job_words *words = lp_job_words(job);
+    /* Not the thread's usual control if this job runs while another waits below it. */
+    uint64_t entered_with = lp_fp_control();
+    /* A thread of the application's keeps its own. */
+    uint64_t usual = lp_self.role == LP_PLAIN ? entered_with : lp_self.fp_control;
+    int32_t status = -ECANCELED;
+    if (!is_cancelled(words)) {
+        lp_fp_restore(words->fp_control ? words->fp_control : usual);
+        status = call_work(job);
+        lp_fp_restore(usual);
+    }
+    complete(job, status, done_here); /* the job may be gone from here on */
+    lp_fp_restore(entered_with);
+}
+
+void lp_job_run(void *job)
+{
+    run(job, true);
+}
+
+unsigned lp_job_width(const void *job)
+{
+    return ((const loomp_job *)job)->width;
+}
+
+static void run_for_caller(void *job)
+{
+    run(job, false); /* done never runs inside submit */
+}
+
+/* ---- submission --------------------------------------------------------------------------------- */
+
+static int check(const loomp_runtime *runtime, const loomp_job *job)
+{
+    if (!runtime || !job) {
+        return lp_fail(-EINVAL, "loomp_submit: the %s is NULL", runtime ? "job" : "runtime");
+    }
+    if (!job->work) {
+        return lp_fail(-EINVAL, "loomp_submit: job.work is NULL");
+    }
+    if (job->kind != LOOMP_SERIAL && job->kind != LOOMP_GANG) {
+        return lp_fail(-EINVAL, "loomp_submit: job.kind is %u, neither LOOMP_SERIAL nor LOOMP_GANG",
+                       job->kind);
+    }
+    if (job->priority < LOOMP_LOW || job->priority > LOOMP_HIGH) {
+        return lp_fail(-EINVAL, "loomp_submit: job.priority is %d, not LOOMP_LOW, _NORMAL or _HIGH",
+                       job->priority);
+    }
+    uint32_t known = LOOMP_MAY_WAIT | LOOMP_UNTRACKED | LOOMP_FP_ENV;
+    if (job->flags & ~known) {
+        return lp_fail(-EINVAL, "loomp_submit: job.flags has unknown bits 0x%x",
+                       job->flags & ~known);
+    }
+    return 0;
+}
+
+/* Counts the job and this call, or refuses. */
+static int accept(loomp_runtime *runtime, bool untracked)
+{
+    int err = lp_ledger_accept(&runtime->ledger);
+    if (!err && untracked) {
+        lp_ledger_hold(&runtime->untracked); /* the job */
+        lp_ledger_hold(&runtime->untracked); /* this call */
+        lp_ledger_finish(&runtime->ledger);
+        lp_ledger_finish(&runtime->ledger);
+    }
+    return err;
+}
+
+/* Everything the job holds until finish, but the queue. */
+static int claim(loomp_runtime *runtime, loomp_job *job, loomp_pool *pool)
+{
+    struct lp_job_words *words = lp_job_words(job);
+    uint32_t idle = LOOMP_JOB_IDLE;
+    if (!atomic_compare_exchange_strong_explicit(&words->state, &idle, LOOMP_JOB_QUEUED,
+                                                 memory_order_acquire, memory_order_relaxed)) {
+        return lp_fail(-EBUSY, "loomp_submit: the job is under way already");
+    }
+    words->item.run = finish_item;
+    words->runtime = runtime;
+    words->home = job->home ? job->home : lp_self.loop;
+    words->pool = pool;
+    words->group = job->group;
+    words->ring = lp_pool_queue(pool, job->kind == LOOMP_GANG, job->priority);
+    words->position = UINT64_MAX;
+    words->fp_control = job->flags & LOOMP_FP_ENV ? lp_fp_control() : 0;
+    atomic_store_explicit(&words->cancel, 0, memory_order_relaxed);
+    words->untracked = job->flags & LOOMP_UNTRACKED;
+    if (words->group) {
+        lp_group_join(words->group);
+    }
+    if (words->home) {
+        lp_loop_expect(words->home);
+    }
+    return 0;
+}
+
+static void unclaim(loomp_job *job)
+{
+    struct lp_job_words *words = lp_job_words(job);
+    if (words->group) {
+        lp_group_leave(words->group, 0);
+    }
+    if (words->home) {
+        lp_loop_settle(words->home);
+    }
+    set_state(words, LOOMP_JOB_IDLE);
+}
+
+/* Makes sure somebody takes what was pushed. The job may be gone already; `group` is held. */
+static void announce(loomp_pool *pool, bool is_gang, loomp_group *group)
+{
+    if (is_gang) {
+        lp_pool_wake_for_gang(pool);
+    } else {
+        lp_pool_wake_for_serial(pool);
+    }
+    if (group) {
+        lp_group_offer(group);
+    }
+}
+
+/* The queue is full: waits for room if that is the policy. 0 or -EAGAIN. */
+static int overflow(loomp_runtime *runtime, loomp_job *job)
+{
+    struct lp_job_words *words = lp_job_words(job);
+    if (runtime->queue_policy == LP_BLOCK && lp_self.role == LP_PLAIN) {
+        while (!lp_ring_push(words->ring, job, words->group, &words->position)) {
+            lp_ring_wait_for_room(words->ring, UINT64_MAX);
+        }
+        return 0;
+    }
+    return lp_fail(-EAGAIN, "queue_limit is reached: %llu jobs of this kind and priority wait in "
+                            "pool %s",
+                   (unsigned long long)words->ring->limit, words->pool->options.name);
+}
+
+static bool may_run_here(loomp_runtime *runtime, const loomp_job *job)
+{
+    return runtime->queue_policy == LP_CALLER_RUNS && job->kind == LOOMP_SERIAL &&
+           (lp_self.role != LP_LOOP || !(job->flags & LOOMP_MAY_WAIT)) &&
+           (!lp_job_words((loomp_job *)job)->pool->options.blocking || lp_self.role == LP_PLAIN);
+}
+
+static void run_here(loomp_job *job)
+{
+    if (lp_self.role == LP_WORKER || lp_self.role == LP_GANG || lp_self.role == LP_BLOCKING) {
+        run(job, false);
+    } else {
+        lp_team_run_outside(run_for_caller, job);
+    }
+}
+
+/* Queues a job that is claimed, or runs it here. The job may be gone when this returns 0. */
+static int hand_over(loomp_runtime *runtime, loomp_job *job, loomp_pool *pool)
+{
+    struct lp_job_words *words = lp_job_words(job);
+    bool is_gang = job->kind == LOOMP_GANG;
+    loomp_group *group = words->group;
+    if (group) {
+        lp_group_join(group); /* ours, while we are not through with the group */
+    }
+    int err = 0;
+    if (lp_ring_push(words->ring, job, group, &words->position)) {
+        announce(pool, is_gang, group);
+    } else if (may_run_here(runtime, job)) {
+        run_here(job);
+    } else {
+        err = overflow(runtime, job);
+        if (!err) {
+            announce(pool, is_gang, group);
+        }
+    }
+    if (group) {
+        lp_group_leave(group, 0);
+    }
+    return err;
+}
+
+static int enqueue(loomp_runtime *runtime, loomp_job *job, loomp_pool *pool)
+{
+    bool untracked = job->flags & LOOMP_UNTRACKED;
+    int err = accept(runtime, untracked);
+    if (err) {
+        return err;
+    }
+    struct lp_ledger *ledger = untracked ? &runtime->untracked : &runtime->ledger;
+    if (pool->options.blocking) {
+        err = lp_blocking_team_prepare(pool);
+    }
+    if (!err) {
+        err = claim(runtime, job, pool);
+    }
+    if (!err) {
+        err = hand_over(runtime, job, pool);
+        if (err) {
+            unclaim(job);
+        }
+    }
+    if (err) {
+        lp_ledger_finish(ledger); /* the job */
+    }
+    lp_ledger_finish(ledger); /* this call */
+    return err;
+}
+
+int loomp_submit(loomp_runtime *runtime, loomp_job *job)
+{
+    int err = check(runtime, job);
+    if (err) {
+        return err;
+    }
+    err = lp_ledger_check(&runtime->ledger);
+    if (err) {
+        return err;
+    }
+    loomp_pool *pool = job->pool ? job->pool : runtime->compute;
+    if (pool->options.blocking && job->kind != LOOMP_SERIAL) {
+        return lp_fail(-EINVAL, "loomp_submit: the pool %s runs SERIAL jobs only",
+                       pool->options.name);
+    }
+    return enqueue(runtime, job, pool);
+}
+
+int loomp_submit_blocking(loomp_runtime *runtime, loomp_job *job)
+{
+    int err = check(runtime, job);
+    if (err) {
+        return err;
+    }
+    err = lp_ledger_check(&runtime->ledger);
+    if (err) {
+        return err;
+    }
+    if (job->kind != LOOMP_SERIAL) {
+        return lp_fail(-EINVAL, "loomp_submit_blocking: the pool blocking runs SERIAL jobs only");
+    }
+    return enqueue(runtime, job, runtime->blocking);
+}
+
+/* ---- cancellation and state ---------------------------------------------------------------------- */
+
+int loomp_cancel(loomp_job *job)
+{
+    struct lp_job_words *words = lp_job_words(job);
+    switch (atomic_load_explicit(&words->state, memory_order_acquire)) {
+    case LOOMP_JOB_QUEUED: {
+        struct lp_ledger *ledger = &words->runtime->ledger;
+        bool withdrawn;
+        lp_ledger_hold(ledger); /* this call, which the job's end must not free under us */
+        atomic_store_explicit(&words->cancel, 1, memory_order_relaxed);
+        withdrawn = lp_ring_withdraw(words->ring, words->position);
+        if (withdrawn) {
+            complete(job, -ECANCELED, false); /* the job may be gone from here on */
+        }
+        lp_ledger_finish(ledger);
+        /* If not, it was taken this very moment; its runner may still see the wish. */
+        return withdrawn ? 0 : -EINPROGRESS;
+    }
+    case LOOMP_JOB_RUNNING:
+        atomic_store_explicit(&words->cancel, 1, memory_order_relaxed);
+        return -EINPROGRESS;
+    default:
+        return -EALREADY;
+    }
+}
+
+bool loomp_cancelled(void)
+{
+    loomp_job *job = lp_self.job;
+    if (!job && lp_self.role == LP_GANG) {
+        job = atomic_load_explicit(&lp_self.pool->gang.running, memory_order_relaxed);
+    }
+    return job && is_cancelled(lp_job_words(job));
+}
+
+int loomp_job_state(const loomp_job *job)
+{
+    return (int)atomic_load_explicit(&lp_job_words((loomp_job *)(uintptr_t)job)->state,
+                                     memory_order_acquire);
+}

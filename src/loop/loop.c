@@ -1,0 +1,431 @@
+/* SPDX-License-Identifier: MIT */
+/* Owns the libev loops. Everything runs on a loop's own thread, except push, expect, nudge and
+ * describe, which any thread calls.
+ *
+ * Waking: whoever pushes onto the empty stack sends the loop's ev_async. libev makes a system call
+ * for that only if the loop is asleep or about to be: ev_async_send sets the watcher's flag, then
+ * looks whether a wake-up is wanted; the loop announces that it wants one, then looks at the flag;
+ * with full fences on both sides. */
+#include "loop/loop.h"
+
+#include "base/error.h"
+#include "base/fp_control.h"
+#include "base/futex.h"
+#include "base/object_pool.h"
+#include "base/self.h"
+#include "base/thread.h"
+
+#include <errno.h>
+#include <ev.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A turn of the loop runs no more completions than this before its watchers get theirs. */
+enum { BATCH = 64, BATCH_NS = 200000 };
+
+struct at_exit {
+    struct at_exit *next;
+    loomp_post_fn fn;
+    void *arg;
+};
+
+struct loomp_loop {
+    /* Pushed by anybody, taken by the loop. */
+    struct lp_completions completions;
+
+    /* Things that will still be pushed or run. Written by anybody; with an attached loop it decides
+     * whether our watcher holds a reference. relaxed: the pushes themselves order the data. */
+    LP_OWN_LINE _Atomic uint64_t expected;
+
+    /* The loop's own. */
+    LP_OWN_LINE struct ev_loop *ev;
+    ev_async wake;
+    ev_prepare before_sleep;
+    ev_check after_sleep;
+    struct lp_item *batch; /* taken, not yet run */
+    struct at_exit *at_exit;
+    bool attached;
+    bool holds_reference;
+    struct lp_loop_options options;
+    lp_thread *thread;
+    pthread_t owner;
+
+    _Atomic uint32_t ending; /* set by stop, then wake */
+    _Atomic uint32_t ready;  /* set by the thread: 1 it runs, 2 it failed */
+
+    /* Written by the loop, read by anybody as a snapshot (relaxed). */
+    _Atomic uint32_t state;
+    _Atomic int32_t tid;
+    _Atomic uint64_t jobs;
+    char name[16];
+    int cpu;
+};
+
+loomp_loop *loomp_loop_here(void)
+{
+    return lp_self.loop;
+}
+
+struct ev_loop *loomp_loop_ev(loomp_loop *loop)
+{
+    return loop->ev;
+}
+
+bool lp_loop_is_attached(const loomp_loop *loop)
+{
+    return loop->attached;
+}
+
+struct lp_ledger *lp_loop_ledger(const loomp_loop *loop)
+{
+    return loop->options.ledger;
+}
+
+bool lp_loop_is_running(loomp_loop *loop)
+{
+    return ev_depth(loop->ev) > 0;
+}
+
+static void on_limit(struct ev_loop *ev, ev_timer *watcher, int events)
+{
+    (void)ev;
+    (void)watcher;
+    (void)events;
+}
+
+void lp_loop_run_once(loomp_loop *loop, double limit_s)
+{
+    ev_timer limit;
+    ev_ref(loop->ev); /* without a reference ev_run would not sleep */
+    if (limit_s >= 0) {
+        ev_now_update(loop->ev);
+        ev_timer_init(&limit, on_limit, limit_s, 0.);
+        ev_timer_start(loop->ev, &limit);
+    }
+    ev_run(loop->ev, EVRUN_ONCE);
+    if (limit_s >= 0) {
+        ev_timer_stop(loop->ev, &limit);
+    }
+    ev_unref(loop->ev);
+}
+
+void lp_loop_nudge(loomp_loop *loop)
+{
+    ev_async_send(loop->ev, &loop->wake);
+}
+
+/* On an attached loop our watcher keeps ev_run going only while something is expected. */
+static void adjust_reference(loomp_loop *loop)
+{
+    if (!loop->attached) {
+        return;
+    }
+    bool wanted = atomic_load_explicit(&loop->expected, memory_order_relaxed) > 0;
+    if (wanted && !loop->holds_reference) {
+        ev_ref(loop->ev);
+    } else if (!wanted && loop->holds_reference) {
+        ev_unref(loop->ev);
+    }
+    loop->holds_reference = wanted;
+}
+
+void lp_loop_expect(loomp_loop *loop)
+{
+    uint64_t before = atomic_fetch_add_explicit(&loop->expected, 1, memory_order_relaxed);
+    if (loop->attached && before == 0) {
+        if (lp_self.loop == loop) {
+            adjust_reference(loop);
+        } else {
+            lp_loop_nudge(loop);
+        }
+    }
+}
+
+void lp_loop_settle(loomp_loop *loop)
+{
+    uint64_t before = atomic_fetch_sub_explicit(&loop->expected, 1, memory_order_release);
+    if (before == 1 && lp_self.loop == loop) {
+        adjust_reference(loop);
+    }
+}
+
+void lp_loop_push(loomp_loop *loop, struct lp_item *item)
+{
+    if (lp_completions_push(&loop->completions, item)) {
+        lp_loop_nudge(loop);
+    }
+}
+
+/* Runs up to a batch; true if something is left. */
+static bool run_batch(loomp_loop *loop)
+{
+    uint64_t deadline = 0;
+    for (int i = 0; i < BATCH; i++) {
+        if (!loop->batch) {
+            loop->batch = lp_completions_take(&loop->completions);
+            if (!loop->batch) {
+                return false;
+            }
+        }
+        struct lp_item *item = loop->batch;
+        loop->batch = item->next;
+        item->run(item); /* the item may be gone from here on */
+        lp_fp_restore(lp_self.fp_control);
+        atomic_store_explicit(&loop->jobs,
+                              atomic_load_explicit(&loop->jobs, memory_order_relaxed) + 1,
+                              memory_order_relaxed);
+        if (i % 8 == 7) {
+            uint64_t now = lp_now_ns();
+            if (!deadline) {
+                deadline = now + BATCH_NS;
+            } else if (now > deadline) {
+                break;
+            }
+        }
+    }
+    return loop->batch || !lp_completions_empty(&loop->completions);
+}
+
+static void on_wake(struct ev_loop *ev, ev_async *watcher, int events)
+{
+    (void)events;
+    loomp_loop *loop = watcher->data;
+    if (run_batch(loop)) {
+        /* The rest in the next turn, which will not sleep: watchers come first. */
+        ev_async_send(ev, watcher);
+    } else if (atomic_load_explicit(&loop->ending, memory_order_acquire)) {
+        ev_break(ev, EVBREAK_ALL);
+    }
+    adjust_reference(loop); /* somebody else may have expected something */
+}
+
+static void on_before_sleep(struct ev_loop *ev, ev_prepare *watcher, int events)
+{
+    (void)ev;
+    (void)events;
+    loomp_loop *loop = watcher->data;
+    atomic_store_explicit(&loop->state, LOOMP_STATE_PARKED, memory_order_relaxed);
+}
+
+static void on_after_sleep(struct ev_loop *ev, ev_check *watcher, int events)
+{
+    (void)ev;
+    (void)events;
+    loomp_loop *loop = watcher->data;
+    atomic_store_explicit(&loop->state, LOOMP_STATE_BUSY, memory_order_relaxed);
+}
+
+static loomp_loop *new_loop(void)
+{
+    loomp_loop *loop = aligned_alloc(LP_CACHE_LINE, sizeof *loop);
+    if (loop) {
+        memset((void *)loop, 0, sizeof *loop);
+        lp_completions_init(&loop->completions);
+    }
+    return loop;
+}
+
+/* The watchers every loop has, without a reference. */
+static void start_watchers(loomp_loop *loop)
+{
+    ev_async_init(&loop->wake, on_wake);
+    loop->wake.data = loop;
+    ev_async_start(loop->ev, &loop->wake);
+    ev_unref(loop->ev);
+}
+
+static void stop_watchers(loomp_loop *loop)
+{
+    if (loop->holds_reference) {
+        ev_unref(loop->ev);
+        loop->holds_reference = false;
+    }
+    ev_ref(loop->ev);
+    ev_async_stop(loop->ev, &loop->wake);
+}
+
+static void call_at_exit(loomp_loop *loop)
+{
+    while (loop->at_exit) {
+        struct at_exit *entry = loop->at_exit;
+        loop->at_exit = entry->next;
+        entry->fn(loop, entry->arg);
+        free(entry);
+    }
+}
+
+static void drain(loomp_loop *loop)
+{
+    while (run_batch(loop)) {
+    }
+}
+
+static void adopt_thread(loomp_loop *loop)
+{
+    lp_thread_set_name(loop->options.prefix, "io", loop->options.index);
+    pthread_getname_np(pthread_self(), loop->name, sizeof loop->name);
+    lp_bind_thread(loop->options.topology, loop->options.place->cpus);
+    const lp_cpuset *cpus = loop->options.place->cpus;
+    loop->cpu = lp_cpuset_count(cpus) == 1 ? lp_cpuset_first(cpus) : -1;
+    lp_self = (struct lp_self){
+        .role = LP_LOOP,
+        .index = loop->options.index,
+        .runtime = loop->options.runtime,
+        .loop = loop,
+        .fp_control = lp_fp_control(),
+    };
+    loop->owner = pthread_self();
+    atomic_store_explicit(&loop->tid, lp_thread_tid(), memory_order_release);
+}
+
+static void tell_ready(loomp_loop *loop, uint32_t how)
+{
+    atomic_store_explicit(&loop->ready, how, memory_order_release);
+    lp_futex_wake(&loop->ready, 1);
+}
+
+static void loop_main(void *arg)
+{
+    loomp_loop *loop = arg;
+    adopt_thread(loop);
+    loop->ev = ev_loop_new(EVFLAG_AUTO);
+    if (!loop->ev) {
+        tell_ready(loop, 2);
+        lp_self = (struct lp_self){0};
+        return;
+    }
+    start_watchers(loop);
+    ev_ref(loop->ev); /* a loop of ours runs until it is told to end */
+    ev_prepare_init(&loop->before_sleep, on_before_sleep);
+    loop->before_sleep.data = loop;
+    ev_prepare_start(loop->ev, &loop->before_sleep);
+    ev_unref(loop->ev);
+    ev_check_init(&loop->after_sleep, on_after_sleep);
+    loop->after_sleep.data = loop;
+    ev_check_start(loop->ev, &loop->after_sleep);
+    ev_unref(loop->ev);
+    tell_ready(loop, 1);
+
+    while (!atomic_load_explicit(&loop->ending, memory_order_acquire)) {
+        ev_run(loop->ev, 0); /* a callback's ev_break ends only its turn */
+    }
+
+    drain(loop);
+    call_at_exit(loop);
+    ev_ref(loop->ev);
+    ev_prepare_stop(loop->ev, &loop->before_sleep);
+    ev_ref(loop->ev);
+    ev_check_stop(loop->ev, &loop->after_sleep);
+    stop_watchers(loop);
+    ev_loop_destroy(loop->ev);
+    lp_self = (struct lp_self){0};
+    lp_object_pool_release();
+}
+
+int lp_loop_start(loomp_loop **out, const struct lp_loop_options *options)
+{
+    loomp_loop *loop = new_loop();
+    if (!loop) {
+        return lp_fail(-ENOMEM, "no memory for a loop");
+    }
+    loop->options = *options;
+    int err = lp_thread_start(&loop->thread, "io", 0, loop_main, loop);
+    if (err) {
+        free(loop);
+        return err;
+    }
+    uint32_t ready;
+    while (!(ready = atomic_load_explicit(&loop->ready, memory_order_acquire))) {
+        lp_futex_wait(&loop->ready, 0, UINT64_MAX);
+    }
+    if (ready == 2) {
+        lp_thread_join(loop->thread);
+        free(loop);
+        return lp_fail(-ENOMEM, "libev cannot create a loop (see LIBEV_FLAGS, and the limit of "
+                                "open files)");
+    }
+    *out = loop;
+    return 0;
+}
+
+void lp_loop_stop(loomp_loop *loop)
+{
+    atomic_store_explicit(&loop->ending, 1, memory_order_release);
+    lp_loop_nudge(loop);
+    lp_thread_join(loop->thread);
+    free(loop);
+}
+
+int lp_loop_attach(loomp_loop **out, const struct lp_loop_options *options, struct ev_loop *ev)
+{
+    if (lp_self.role != LP_PLAIN) {
+        return lp_fail(-EALREADY, "this thread already is a thread of loomp's or has a loop "
+                                  "attached");
+    }
+    loomp_loop *loop = new_loop();
+    if (!loop) {
+        return lp_fail(-ENOMEM, "no memory for a loop");
+    }
+    loop->attached = true;
+    loop->ev = ev;
+    loop->cpu = -1;
+    loop->owner = pthread_self();
+    loop->options = *options;
+    pthread_getname_np(pthread_self(), loop->name, sizeof loop->name);
+    atomic_store_explicit(&loop->tid, lp_thread_tid(), memory_order_release);
+    atomic_store_explicit(&loop->state, LOOMP_STATE_BUSY, memory_order_relaxed);
+    start_watchers(loop);
+    lp_self = (struct lp_self){
+        .role = LP_LOOP,
+        .index = -1,
+        .runtime = options->runtime,
+        .loop = loop,
+        .fp_control = lp_fp_control(),
+    };
+    *out = loop;
+    return 0;
+}
+
+int lp_loop_detach(loomp_loop *loop)
+{
+    if (lp_loop_is_running(loop)) {
+        return lp_fail(-EDEADLK, "an attached loop cannot be detached inside its own ev_run");
+    }
+    adjust_reference(loop);
+    while (atomic_load_explicit(&loop->expected, memory_order_acquire)) {
+        lp_loop_run_once(loop, -1);
+    }
+    drain(loop);
+    call_at_exit(loop);
+    stop_watchers(loop);
+    lp_self = (struct lp_self){0};
+    free(loop);
+    return 0;
+}
+
+int loomp_loop_at_exit(loomp_loop *loop, loomp_post_fn fn, void *arg)
+{
+    if (lp_self.loop != loop) {
+        return lp_fail(-EPERM, "loomp_loop_at_exit belongs on the loop's own thread");
+    }
+    struct at_exit *entry = malloc(sizeof *entry);
+    if (!entry) {
+        return lp_fail(-ENOMEM, "no memory for loomp_loop_at_exit");
+    }
+    *entry = (struct at_exit){loop->at_exit, fn, arg};
+    loop->at_exit = entry;
+    return 0;
+}
+
+void lp_loop_describe(loomp_loop *loop, struct loomp_thread_info *info)
+{
+    *info = (struct loomp_thread_info){
+        .role = LOOMP_THREAD_IO,
+        .tid = atomic_load_explicit(&loop->tid, memory_order_acquire),
+        .state = (int32_t)atomic_load_explicit(&loop->state, memory_order_relaxed),
+        .cpu = loop->cpu,
+        .jobs = atomic_load_explicit(&loop->jobs, memory_order_relaxed),
+    };
+    memcpy(info->name, loop->name, sizeof info->name);
+}

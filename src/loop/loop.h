@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/* A loop: libev's, with a stack of completions that any thread pushes to. */
+#ifndef LP_LOOP_LOOP_H
+#define LP_LOOP_LOOP_H
+
+#include "handoff/completion.h"
+#include "handoff/ledger.h"
+#include "placement/plan.h"
+
+#include <loomp/loop.h>
+
+struct lp_loop_options {
+    struct loomp_runtime *runtime;
+    struct lp_ledger *ledger;
+    const char *prefix;
+    int index;
+    const struct lp_topology *topology;
+    const struct lp_place *place;
+};
+
+/* A loop of loomp's own on a thread of its own; returns when it runs. 0 or a negative errno. */
+int lp_loop_start(loomp_loop **loop, const struct lp_loop_options *options);
+
+/* Ends it: runs what is left, its at_exit functions, and frees it. Nothing is pushed any more. */
+void lp_loop_stop(loomp_loop *loop);
+
+/* A loop of the application's, on its own thread; of the options only the first two count. */
+int lp_loop_attach(loomp_loop **loop, const struct lp_loop_options *options, struct ev_loop *ev);
+
+/* Runs what is outstanding and lets go; frees the loop. -EDEADLK inside ev_run. */
+int lp_loop_detach(loomp_loop *loop);
+
+bool lp_loop_is_attached(const loomp_loop *loop);
+struct lp_ledger *lp_loop_ledger(const loomp_loop *loop);
+
+/* Whether libev is running this loop right now. On the loop's thread. */
+bool lp_loop_is_running(loomp_loop *loop);
+
+/* Runs an attached loop once, sleeping until something is ready or limit_s seconds have passed
+ * (negative: no limit). On its thread. */
+void lp_loop_run_once(loomp_loop *loop, double limit_s);
+
+/* Makes an attached loop's sleep end; any thread. */
+void lp_loop_nudge(loomp_loop *loop);
+
+/* One more thing will be pushed to this loop; it has been run, or will not be pushed after all. Any
+ * thread; with both, the ledger keeps the loop alive. */
+void lp_loop_expect(loomp_loop *loop);
+void lp_loop_settle(loomp_loop *loop);
+
+/* Hands an item to the loop, whose thread runs it soon. Any thread; the item may be gone when this
+ * returns. */
+void lp_loop_push(loomp_loop *loop, struct lp_item *item);
+
+void lp_loop_describe(loomp_loop *loop, struct loomp_thread_info *info);
+
+#endif

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: MIT */
+/* Owns the OpenMP variables of the environment: reads the user's, sets ours for the moment in which
+ * libomp starts, and takes them out again. Entered only by the thread that starts a runtime. */
+#include "placement/openmp_environment.h"
+
+#include "base/error.h"
+#include "base/log.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+enum { PLACES, PROC_BIND, STACKSIZE, HIDDEN_HELPER, USE_YIELD, HOT_TEAMS };
+
+static const char *const names[LP_OPENMP_VARIABLES] = {
+    [PLACES] = "OMP_PLACES",
+    [PROC_BIND] = "OMP_PROC_BIND",
+    [STACKSIZE] = "OMP_STACKSIZE",
+    /* eight unbound threads that nobody asked for */
+    [HIDDEN_HELPER] = "LIBOMP_USE_HIDDEN_HELPER_TASK",
+    /* two teams make libomp believe it is oversubscribed and yield in every spin; one place, one
+     * team keeps that from being true (probe two-teams) */
+    [USE_YIELD] = "KMP_USE_YIELD",
+    /* a narrower region keeps the team's other threads (probe region-cycle) */
+    [HOT_TEAMS] = "KMP_HOT_TEAMS_MODE",
+};
+
+static int set_if_unset(struct lp_openmp_environment *environment, int variable, const char *value)
+{
+    if (getenv(names[variable])) {
+        return 0;
+    }
+    if (setenv(names[variable], value, 1)) {
+        return lp_fail(-ENOMEM, "no memory to set %s", names[variable]);
+    }
+    environment->was_set[variable] = true;
+    return 0;
+}
+
+/* "{1},{0}", one element per place; NULL without memory. */
+static char *places_text(const struct lp_plan *plan)
+{
+    size_t size = (size_t)plan->compute_count * 16 + 1;
+    char *text = malloc(size);
+    size_t used = 0;
+    for (unsigned i = 0; text && i < plan->compute_count; i++) {
+        used += (size_t)snprintf(text + used, size - used, "%s{%d}", i ? "," : "",
+                                 lp_cpuset_first(plan->compute[i].cpus));
+    }
+    return text;
+}
+
+static int set_places(struct lp_openmp_environment *environment, const struct lp_plan *plan)
+{
+    if (!plan->pin || environment->user_binds) {
+        return 0;
+    }
+    char *places = places_text(plan);
+    int err = places ? 0 : lp_fail(-ENOMEM, "no memory for OMP_PLACES");
+    if (!err) {
+        err = set_if_unset(environment, PLACES, places);
+    }
+    if (!err) {
+        err = set_if_unset(environment, PROC_BIND, "close");
+    }
+    environment->has_places = !err;
+    free(places);
+    return err;
+}
+
+int lp_openmp_environment_set(struct lp_openmp_environment *environment, const struct lp_plan *plan,
+                              bool touch, size_t stack_bytes)
+{
+    *environment = (struct lp_openmp_environment){0};
+    environment->user_binds = getenv("OMP_PLACES") || getenv("OMP_PROC_BIND") ||
+                              getenv("KMP_AFFINITY") || getenv("GOMP_CPU_AFFINITY");
+    if (!touch) {
+        return 0;
+    }
+    int err = set_places(environment, plan);
+    if (!err && !getenv("KMP_STACKSIZE")) {
+        char bytes[32];
+        snprintf(bytes, sizeof bytes, "%zuB", stack_bytes);
+        err = set_if_unset(environment, STACKSIZE, bytes);
+    }
+    if (!err) {
+        err = set_if_unset(environment, HIDDEN_HELPER, "0");
+    }
+    if (!err) {
+        err = set_if_unset(environment, USE_YIELD, "0");
+    }
+    if (!err) {
+        err = set_if_unset(environment, HOT_TEAMS, "1");
+    }
+    if (err) {
+        lp_openmp_environment_restore(environment);
+    }
+    return err;
+}
+
+void lp_openmp_environment_restore(struct lp_openmp_environment *environment)
+{
+    for (int i = 0; i < LP_OPENMP_VARIABLES; i++) {
+        if (environment->was_set[i]) {
+            unsetenv(names[i]);
+            environment->was_set[i] = false;
+        }
+    }
+}
+
+const char *lp_openmp_late_default(unsigned index)
+{
+    static const struct {
+        int variable;
+        const char *text;
+    } late[] = {
+        {USE_YIELD, "KMP_USE_YIELD=0"},
+        {HOT_TEAMS, "KMP_HOT_TEAMS_MODE=1"},
+    };
+    if (index >= sizeof late / sizeof *late) {
+        return NULL;
+    }
+    return getenv(names[late[index].variable]) ? "" : late[index].text;
+}
+
+/* OMP_STACKSIZE: a number with B, K (default), M or G; 0 for anything else. */
+static size_t stacksize_of_environment(void)
+{
+    const char *text = getenv("OMP_STACKSIZE");
+    if (!text) {
+        return 0;
+    }
+    char *end;
+    unsigned long long number = strtoull(text, &end, 10);
+    while (isspace((unsigned char)*end)) {
+        end++;
+    }
+    switch (tolower((unsigned char)*end)) {
+    case 'b':
+        return number;
+    case '\0':
+    case 'k':
+        return number << 10;
+    case 'm':
+        return number << 20;
+    case 'g':
+        return number << 30;
+    default:
+        return 0;
+    }
+}
+
+size_t lp_openmp_stack_bytes(size_t wanted)
+{
+    if (wanted) {
+        return wanted;
+    }
+    size_t largest = (size_t)8 << 20;
+    size_t environment = stacksize_of_environment();
+    if (environment > largest) {
+        largest = environment;
+    }
+    struct rlimit limit;
+    /* unlimited says nothing about what is needed, so it does not count */
+    if (getrlimit(RLIMIT_STACK, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
+        limit.rlim_cur > largest) {
+        largest = limit.rlim_cur;
+    }
+    return largest;
+}
+
+bool lp_openmp_user_sets_stack(void)
+{
+    return getenv("KMP_STACKSIZE") || getenv("OMP_STACKSIZE");
+}
+
+void lp_openmp_environment_warn(void)
+{
+    if (getenv("OMP_MAX_TASK_PRIORITY")) {
+        lp_log(LOOMP_LOG_WARNING, "OMP_MAX_TASK_PRIORITY is set: task priorities can hang libomp "
+                                  "15 to 17");
+    }
+    if (getenv("KMP_TASK_STEALING_CONSTRAINT")) {
+        lp_log(LOOMP_LOG_WARNING, "KMP_TASK_STEALING_CONSTRAINT is set: 0 deadlocks programs that "
+                                  "hold a lock across a taskwait");
+    }
+}

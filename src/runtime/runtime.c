@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: MIT */
+/* Owns what one may ask a runtime: is it idle, wait for that, who runs where. Any thread. */
+#include "runtime/runtime.h"
+
+#include "base/error.h"
+#include "base/self.h"
+#include "job/job.h"
+#include "settings/settings.h"
+#include "team/openmp.h"
+
+#include <errno.h>
+#include <loomp/version.h>
+#include <stdlib.h>
+#include <string.h>
+
+unsigned loomp_version(void)
+{
+    return LOOMP_VERSION;
+}
+
+static struct lp_ledger *const ledger = &lp_process.runtime.ledger;
+
+int lp_runtime_check(loomp_runtime *runtime)
+{
+    if (runtime != &lp_process.runtime) {
+        return lp_fail(-EINVAL, "%s", runtime ? "this is no runtime" : "the runtime is NULL");
+    }
+    return lp_ledger_check(ledger);
+}
+
+static bool is_up(loomp_runtime *runtime)
+{
+    uint32_t gate = atomic_load_explicit(&ledger->gate, memory_order_seq_cst);
+    return runtime == &lp_process.runtime && (gate == LP_GATE_OPEN || gate == LP_GATE_SHUT);
+}
+
+loomp_runtime *loomp_default(void)
+{
+    return is_up(&lp_process.runtime) ? &lp_process.runtime : NULL;
+}
+
+loomp_runtime *loomp_current(void)
+{
+    return lp_self.runtime;
+}
+
+loomp_loop *loomp_loop_at(loomp_runtime *runtime, int index)
+{
+    struct lp_parts *parts = &lp_process.parts;
+    return is_up(runtime) && index >= 0 && (unsigned)index < parts->loop_count
+               ? parts->loops[index]
+               : NULL;
+}
+
+int loomp_loop_count(loomp_runtime *runtime)
+{
+    return is_up(runtime) ? (int)lp_process.parts.loop_count : 0;
+}
+
+loomp_pool *loomp_pool_named(loomp_runtime *runtime, const char *name)
+{
+    if (!is_up(runtime) || !name) {
+        return NULL;
+    }
+    struct lp_parts *parts = &lp_process.parts;
+    return strcmp(name, "compute") == 0    ? parts->compute
+           : strcmp(name, "blocking") == 0 ? parts->blocking
+                                           : NULL;
+}
+
+int loomp_pool_threads(loomp_pool *pool)
+{
+    return pool ? (int)pool->width : 0;
+}
+
+int loomp_thread_index(loomp_pool *pool)
+{
+    return pool && lp_self.pool == pool ? lp_self.index : -1;
+}
+
+/* ---- idle --------------------------------------------------------------------------------------- */
+
+bool loomp_is_idle(loomp_runtime *runtime)
+{
+    return runtime == &lp_process.runtime && lp_ledger_idle(ledger);
+}
+
+int loomp_shutdown(loomp_runtime *runtime)
+{
+    int err = lp_runtime_check(runtime);
+    if (err) {
+        return err;
+    }
+    uint32_t open = LP_GATE_OPEN;
+    atomic_compare_exchange_strong_explicit(&ledger->gate, &open, LP_GATE_SHUT,
+                                            memory_order_seq_cst, memory_order_seq_cst);
+    return 0;
+}
+
+struct loop_waiter {
+    struct lp_waiter waiter;
+    loomp_loop *loop;
+};
+
+static void wake_loop(struct lp_waiter *waiter)
+{
+    lp_loop_nudge(((struct loop_waiter *)(void *)waiter)->loop);
+}
+
+/* On an attached loop's own thread: runs the loop, which may be what the work waits for. */
+static bool run_loop_until_idle(loomp_loop *loop, uint64_t deadline_ns)
+{
+    struct loop_waiter waiter = {.waiter = {.wake = wake_loop}, .loop = loop};
+    bool idle;
+    for (;;) {
+        lp_ledger_watch(ledger, &waiter.waiter);
+        uint64_t now = lp_now_ns();
+        idle = lp_ledger_idle(ledger);
+        if (!idle && now < deadline_ns) {
+            lp_loop_run_once(loop, deadline_ns == UINT64_MAX ? -1
+                                                             : (double)(deadline_ns - now) / 1e9);
+        }
+        lp_ledger_unwatch(ledger, &waiter.waiter);
+        if (idle || now >= deadline_ns) {
+            return idle;
+        }
+    }
+}
+
+static bool sleep_until_idle(uint64_t deadline_ns)
+{
+    struct lp_thread_waiter waiter;
+    lp_thread_waiter_init(&waiter);
+    lp_ledger_watch(ledger, &waiter.waiter);
+    bool woken = lp_thread_waiter_sleep(&waiter, deadline_ns);
+    lp_ledger_unwatch(ledger, &waiter.waiter);
+    return woken;
+}
+
+static int count_state(int state)
+{
+    int busy = 0, count = loomp_threads(&lp_process.runtime, NULL, 0);
+    struct loomp_thread_info *threads = calloc((size_t)count, sizeof *threads);
+    if (threads) {
+        int filled = loomp_threads(&lp_process.runtime, threads, count);
+        for (int i = 0; i < filled && i < count; i++) {
+            busy += threads[i].state == state;
+        }
+        free(threads);
+    }
+    return busy;
+}
+
+int loomp_wait_idle(loomp_runtime *runtime, double timeout_s)
+{
+    int err = lp_runtime_check(runtime);
+    if (err) {
+        return err;
+    }
+    loomp_loop *own = lp_self.loop;
+    if (lp_self.role != LP_PLAIN &&
+        !(own && lp_loop_is_attached(own) && !lp_loop_is_running(own))) {
+        return lp_fail(-EDEADLK, "loomp_wait_idle on a thread of loomp's, or inside ev_run, would "
+                                 "wait for itself; use loomp_shutdown_notify");
+    }
+    uint64_t deadline = lp_deadline_ns(timeout_s);
+    bool idle = timeout_s == 0 ? lp_ledger_idle(ledger)
+                : own          ? run_loop_until_idle(own, deadline)
+                               : sleep_until_idle(deadline);
+    if (!idle) {
+        return lp_fail(-ETIMEDOUT, "%llu jobs, posts or notifications are still under way; %d "
+                                   "threads of loomp's are busy",
+                       (unsigned long long)lp_ledger_pending(ledger),
+                       count_state(LOOMP_STATE_BUSY));
+    }
+    return 0;
+}
+
+struct shutdown_notice {
+    struct lp_item item;
+    struct lp_waiter waiter;
+    loomp_loop *loop;
+    loomp_shutdown_fn fn;
+    void *arg;
+};
+
+static void run_shutdown_notice(struct lp_item *item)
+{
+    struct shutdown_notice notice = *(struct shutdown_notice *)(void *)item;
+    free(item);
+    lp_loop_settle(notice.loop);
+    notice.fn(&lp_process.runtime, notice.arg);
+}
+
+static void wake_shutdown_notice(struct lp_waiter *waiter)
+{
+    struct shutdown_notice *notice =
+        LOOMP_CONTAINER(waiter, struct shutdown_notice, waiter);
+    lp_loop_push(notice->loop, &notice->item);
+}
+
+int loomp_shutdown_notify(loomp_runtime *runtime, loomp_loop *loop, loomp_shutdown_fn fn, void *arg)
+{
+    if (!loop || !fn) {
+        return lp_fail(-EINVAL, "loomp_shutdown_notify: the %s is NULL", loop ? "function" : "loop");
+    }
+    struct shutdown_notice *notice = malloc(sizeof *notice);
+    if (!notice) {
+        return lp_fail(-ENOMEM, "no memory for loomp_shutdown_notify");
+    }
+    int err = loomp_shutdown(runtime);
+    if (err) {
+        free(notice);
+        return err;
+    }
+    *notice = (struct shutdown_notice){.item = {.run = run_shutdown_notice},
+                                       .waiter = {.wake = wake_shutdown_notice},
+                                       .loop = loop,
+                                       .fn = fn,
+                                       .arg = arg};
+    lp_loop_expect(loop);
+    lp_ledger_watch(ledger, &notice->waiter);
+    return 0;
+}
+
+/* ---- run until complete -------------------------------------------------------------------------- */
+
+struct main_call {
+    loomp_main_fn fn;
+    void *arg;
+    int result;
+};
+
+static void run_main(loomp_loop *loop, void *arg)
+{
+    struct main_call *call = arg;
+    call->result = call->fn(loop, call->arg);
+}
+
+int loomp_run_until_complete(loomp_runtime *runtime, loomp_main_fn fn, void *arg)
+{
+    int err = lp_runtime_check(runtime);
+    if (err) {
+        return err;
+    }
+    if (!fn || lp_self.role != LP_PLAIN) {
+        return fn ? lp_fail(-EDEADLK, "loomp_run_until_complete belongs on a plain thread")
+                  : lp_fail(-EINVAL, "loomp_run_until_complete: the function is NULL");
+    }
+    struct main_call call = {fn, arg, 0};
+    err = loomp_post(loomp_loop_at(runtime, 0), run_main, &call);
+    if (!err) {
+        err = loomp_wait_idle(runtime, -1);
+    }
+    return err ? err : call.result;
+}
+
+/* ---- who runs where ------------------------------------------------------------------------------ */
+
+int loomp_cpus(loomp_runtime *runtime, char *buffer, size_t size)
+{
+    if (!is_up(runtime)) {
+        if (size) {
+            *buffer = '\0';
+        }
+        return 0;
+    }
+    return lp_cpuset_format(lp_process.parts.plan.cpus, buffer, size);
+}
+
+struct filler {
+    struct loomp_thread_info *threads;
+    int max;
+    int count;
+};
+
+static void add_card(struct filler *filler, const struct lp_thread_card *card, int role)
+{
+    int tid = atomic_load_explicit(&((struct lp_thread_card *)(uintptr_t)card)->tid,
+                                   memory_order_acquire);
+    if (!tid) {
+        return;
+    }
+    if (filler->count < filler->max) {
+        struct loomp_thread_info *info = &filler->threads[filler->count];
+        *info = (struct loomp_thread_info){
+            .role = role,
+            .tid = tid,
+            .cpu = card->cpu,
+            .state = (int32_t)atomic_load_explicit(
+                &((struct lp_thread_card *)(uintptr_t)card)->state, memory_order_relaxed),
+            .jobs = atomic_load_explicit(&((struct lp_thread_card *)(uintptr_t)card)->jobs,
+                                         memory_order_relaxed),
+        };
+        memcpy(info->name, card->name, sizeof info->name);
+    }
+    filler->count++;
+}
+
+int loomp_threads(loomp_runtime *runtime, struct loomp_thread_info *threads, int max)
+{
+    if (!is_up(runtime)) {
+        return 0;
+    }
+    struct lp_parts *parts = &lp_process.parts;
+    struct filler filler = {threads, max, 0};
+    for (unsigned i = 0; i < parts->loop_count; i++) {
+        if (filler.count < max) {
+            lp_loop_describe(parts->loops[i], &threads[filler.count]);
+        }
+        filler.count++;
+    }
+    for (unsigned i = 0; i < parts->compute->width; i++) {
+        add_card(&filler, &parts->compute->workers[i].card, LOOMP_THREAD_OMP);
+    }
+    for (unsigned i = 0; i < parts->compute->gang.threads; i++) {
+        add_card(&filler, &parts->compute->gang.cards[i], LOOMP_THREAD_GANG);
+    }
+    for (unsigned i = 0; i < parts->blocking->options.threads; i++) {
+        add_card(&filler, &parts->blocking->blocking.cards[i], LOOMP_THREAD_BLOCKING);
+    }
+    return filler.count;
+}
+
+static void describe_threads(loomp_runtime *runtime, FILE *out)
+{
+    static const char *const states[] = {"parked", "searching", "busy", "paused"};
+    int count = loomp_threads(runtime, NULL, 0);
+    struct loomp_thread_info *threads = calloc((size_t)count + 1, sizeof *threads);
+    if (!threads) {
+        return;
+    }
+    int filled = loomp_threads(runtime, threads, count);
+    fprintf(out, "%-16s %8s %4s  %-9s %s\n", "thread", "tid", "CPU", "state", "jobs");
+    for (int i = 0; i < filled && i < count; i++) {
+        char cpu[16] = "any";
+        if (threads[i].cpu >= 0) {
+            snprintf(cpu, sizeof cpu, "%d", threads[i].cpu);
+        }
+        fprintf(out, "%-16s %8d %4s  %-9s %llu\n", threads[i].name, threads[i].tid, cpu,
+                states[threads[i].state & 3], (unsigned long long)threads[i].jobs);
+    }
+    free(threads);
+}
+
+void loomp_describe(loomp_runtime *runtime, FILE *out)
+{
+    if (!is_up(runtime)) {
+        fprintf(out, "loomp %s: no runtime is running\n", LOOMP_VERSION_STRING);
+        return;
+    }
+    struct lp_parts *parts = &lp_process.parts;
+    char cpus[256];
+    loomp_cpus(runtime, cpus, sizeof cpus);
+    fprintf(out, "loomp %s on CPUs %s\n", LOOMP_VERSION_STRING, cpus);
+    fprintf(out, "OpenMP runtime: %s, %d places known to it%s\n", lp_openmp_path(),
+            parts->openmp_places, parts->two_runtimes ? "; libgomp is loaded too" : "");
+    fprintf(out, "bind: %s\n", lp_settings_choice(parts->config, LP_BIND) == 0 ? "openmp"
+                                                                             : "direct");
+    fputs(parts->plan.reasons, out);
+    describe_threads(runtime, out);
+}

@@ -1,0 +1,451 @@
+/* SPDX-License-Identifier: MIT */
+/* Owns starting and stopping. Start builds bottom up and on a failure takes down what it built; stop
+ * is the same way back once nothing is under way. Entered by plain threads, one at a time. */
+#include "base/error.h"
+#include "base/log.h"
+#include "base/object_pool.h"
+#include "base/self.h"
+#include "job/job.h"
+#include "placement/openmp_environment.h"
+#include "runtime/runtime.h"
+#include "settings/settings.h"
+#include "team/openmp.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+struct lp_process lp_process = {
+    .runtime = {.ledger = LP_LEDGER_INIT, .untracked = LP_LEDGER_INIT},
+    .lock = PTHREAD_MUTEX_INITIALIZER,
+};
+
+static struct lp_ledger *const ledger = &lp_process.runtime.ledger;
+
+static void set_gate(enum lp_gate gate)
+{
+    atomic_store_explicit(&ledger->gate, gate, memory_order_seq_cst);
+}
+
+/* In a forked child none of our threads exists, and no lock can be trusted. */
+static void after_fork_in_child(void)
+{
+    set_gate(LP_GATE_CHILD);
+    lp_self = (struct lp_self){0};
+}
+
+static void register_fork_handler(void)
+{
+    pthread_atfork(NULL, NULL, after_fork_in_child);
+}
+
+/* ---- settings ----------------------------------------------------------------------------------- */
+
+static int read_settings(struct lp_parts *parts, const loomp_config *given)
+{
+    parts->config = given ? lp_settings_copy(given) : loomp_config_new();
+    if (!parts->config) {
+        return lp_fail(-ENOMEM, "no memory for the settings");
+    }
+    if (given) {
+        return 0;
+    }
+    const char *file = lp_settings_environment("LOOMP_CONFIG");
+    int err = file && *file ? loomp_config_file(parts->config, file) : 0;
+    return err ? err : loomp_config_env(parts->config, "LOOMP");
+}
+
+/* The rank of this process on its node, as the usual launchers tell it; 0 if none does. */
+static int local_rank(void)
+{
+    static const char *const names[] = {"OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID",
+                                        "SLURM_LOCALID", "PMI_LOCAL_RANK"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const char *text = lp_settings_environment(names[i]);
+        if (text) {
+            return atoi(text);
+        }
+    }
+    return 0;
+}
+
+static void apply_process_settings(const loomp_config *config)
+{
+    int32_t level = lp_settings_choice(config, LP_LOG_LEVEL);
+    if (lp_settings_bool(config, LP_LOG_RANK0_ONLY) && local_rank() > 0) {
+        level = LOOMP_LOG_NONE;
+    }
+    lp_log_set_level(level);
+    lp_object_pool_set_limit((size_t)lp_settings_int(config, LP_CALL_POOL_SIZE));
+}
+
+/* ---- the parts ---------------------------------------------------------------------------------- */
+
+static int make_plan(struct lp_parts *parts)
+{
+    const loomp_config *config = parts->config;
+    int err = lp_topology_load(&parts->topology, lp_settings_topology(config));
+    if (err) {
+        return err;
+    }
+    return lp_plan_make(&parts->plan, &parts->topology,
+                        &(struct lp_plan_settings){
+                            .pin = lp_settings_bool(config, LP_PIN),
+                            .cpus = lp_settings_text(config, LP_CPUS),
+                            .io_threads = (unsigned)lp_settings_int(config, LP_IO_THREADS),
+                            .io_cpus = lp_settings_text(config, LP_IO_CPUS),
+                            .compute_threads =
+                                (unsigned)lp_settings_int(config, LP_COMPUTE_THREADS),
+                        });
+}
+
+static int make_pool(struct loomp_pool **out, const struct lp_pool_options *options)
+{
+    struct loomp_pool *pool = aligned_alloc(LP_CACHE_LINE, sizeof *pool);
+    if (!pool) {
+        return lp_fail(-ENOMEM, "no memory for the pool %s", options->name);
+    }
+    int err = lp_pool_init(pool, options);
+    if (!err) {
+        err = lp_pool_start(pool);
+        if (err) {
+            lp_pool_fini(pool);
+        }
+    }
+    if (err) {
+        free(pool);
+        return err;
+    }
+    *out = pool;
+    return 0;
+}
+
+static uint64_t ns_of(double us)
+{
+    return (uint64_t)(us * 1000);
+}
+
+static int start_compute(struct lp_parts *parts)
+{
+    const loomp_config *config = parts->config;
+    struct lp_pool_options options = {
+        .name = "compute",
+        .prefix = lp_settings_text(config, LP_PREFIX),
+        .topology = &parts->topology,
+        .places = parts->plan.compute,
+        .threads = parts->plan.compute_count,
+        .stack_bytes =
+            lp_openmp_stack_bytes((size_t)lp_settings_int(config, LP_COMPUTE_STACK_SIZE)),
+        .queue_limit = (uint64_t)lp_settings_int(config, LP_QUEUE_LIMIT),
+        .spin_ns = ns_of(lp_settings_double(config, LP_SPIN_US)),
+        .relief_ns = ns_of(lp_settings_double(config, LP_GANG_RELIEF_US)),
+        .ops = {lp_job_run, lp_job_width},
+        .runtime = &lp_process.runtime,
+    };
+    struct lp_openmp_environment environment;
+    bool touch = lp_settings_choice(config, LP_BIND) == 0;
+    lp_openmp_environment_warn();
+    int err =
+        lp_openmp_environment_set(&environment, &parts->plan, touch, options.stack_bytes);
+    if (err) {
+        return err;
+    }
+    bool has_places = environment.has_places;
+    err = make_pool(&parts->compute, &options);
+    lp_openmp_environment_restore(&environment);
+    if (err) {
+        return err;
+    }
+    parts->openmp_places = lp_openmp_places();
+    if (has_places && parts->openmp_places != (int)parts->plan.compute_count) {
+        lp_log(LOOMP_LOG_INFO,
+               "libomp was started before loomp and knows %d places instead of the plan's %u; "
+               "loomp's threads are bound directly, regions of the application's own are not",
+               parts->openmp_places, parts->plan.compute_count);
+    }
+    parts->two_runtimes = lp_openmp_warn_of_two();
+    return 0;
+}
+
+static int start_blocking(struct lp_parts *parts, const struct lp_place *place)
+{
+    const loomp_config *config = parts->config;
+    return make_pool(&parts->blocking,
+                     &(struct lp_pool_options){
+                         .name = "blocking",
+                         .prefix = lp_settings_text(config, LP_PREFIX),
+                         .topology = &parts->topology,
+                         .places = place,
+                         .threads = (unsigned)lp_settings_int(config, LP_BLOCKING_THREADS),
+                         .blocking = true,
+                         .queue_limit = (uint64_t)lp_settings_int(config, LP_QUEUE_LIMIT),
+                         .ops = {lp_job_run, lp_job_width},
+                         .runtime = &lp_process.runtime,
+                     });
+}
+
+static int start_loops(struct lp_parts *parts)
+{
+    parts->loops = calloc(parts->plan.io_count, sizeof *parts->loops);
+    if (!parts->loops) {
+        return lp_fail(-ENOMEM, "no memory for %u loops", parts->plan.io_count);
+    }
+    for (unsigned i = 0; i < parts->plan.io_count; i++) {
+        int err = lp_loop_start(&parts->loops[i],
+                                &(struct lp_loop_options){
+                                    .runtime = &lp_process.runtime,
+                                    .ledger = ledger,
+                                    .prefix = lp_settings_text(parts->config, LP_PREFIX),
+                                    .index = (int)i,
+                                    .topology = &parts->topology,
+                                    .place = &parts->plan.io[i],
+                                });
+        if (err) {
+            return err;
+        }
+        parts->loop_count = i + 1;
+    }
+    return 0;
+}
+
+static void free_pool(struct loomp_pool **pool)
+{
+    if (*pool) {
+        lp_pool_stop(*pool);
+        lp_pool_fini(*pool);
+        free(*pool);
+        *pool = NULL;
+    }
+}
+
+/* The teams first: a team thread that has handed a completion over may still be waking its loop. */
+static void free_parts(struct lp_parts *parts)
+{
+    free_pool(&parts->compute);
+    free_pool(&parts->blocking);
+    for (unsigned i = 0; i < parts->loop_count; i++) {
+        lp_loop_stop(parts->loops[i]);
+    }
+    free(parts->loops);
+    lp_plan_fini(&parts->plan);
+    lp_topology_fini(&parts->topology);
+    loomp_config_free(parts->config);
+    *parts = (struct lp_parts){0};
+}
+
+static int build(struct lp_parts *parts, const loomp_config *config)
+{
+    int err = read_settings(parts, config);
+    if (err) {
+        return err;
+    }
+    apply_process_settings(parts->config);
+    err = make_plan(parts);
+    if (err) {
+        return err;
+    }
+    err = start_compute(parts);
+    if (err) {
+        return err;
+    }
+    /* The blocking threads use all the I/O CPUs. */
+    parts->blocking_place = (struct lp_place){.cpus = parts->plan.io_cpus, .shared = true};
+    err = start_blocking(parts, &parts->blocking_place);
+    if (err) {
+        return err;
+    }
+    return start_loops(parts);
+}
+
+int loomp_start(loomp_runtime **runtime, const loomp_config *config)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    if (!runtime) {
+        return lp_fail(-EINVAL, "loomp_start: the place for the runtime is NULL");
+    }
+    if (atomic_load_explicit(&ledger->gate, memory_order_seq_cst) == LP_GATE_CHILD) {
+        return lp_ledger_check(ledger);
+    }
+    if (lp_self.role != LP_PLAIN) {
+        return lp_fail(-EDEADLK, "loomp_start belongs on a plain thread, not on one of loomp's");
+    }
+    pthread_once(&once, register_fork_handler);
+    pthread_mutex_lock(&lp_process.lock);
+    struct lp_parts *parts = &lp_process.parts;
+    int err;
+    if (atomic_load_explicit(&ledger->gate, memory_order_seq_cst) != LP_GATE_DOWN) {
+        err = lp_fail(-EALREADY, "a runtime is running already: there is one per process "
+                                 "(loomp_default)");
+    } else {
+        err = build(parts, config);
+        if (err) {
+            free_parts(parts);
+        }
+    }
+    if (!err) {
+        struct loomp_runtime *engine = &lp_process.runtime;
+        engine->compute = parts->compute;
+        engine->blocking = parts->blocking;
+        engine->queue_policy = (enum lp_queue_policy)lp_settings_choice(parts->config,
+                                                                        LP_QUEUE_POLICY);
+        atomic_store_explicit(&ledger->discard, 0, memory_order_relaxed);
+        set_gate(LP_GATE_OPEN);
+        *runtime = engine;
+    }
+    pthread_mutex_unlock(&lp_process.lock);
+    return err;
+}
+
+/* ---- stopping ----------------------------------------------------------------------------------- */
+
+static int check_stopper(loomp_runtime *runtime)
+{
+    if (runtime != &lp_process.runtime) {
+        return lp_fail(-EINVAL, "loomp_stop: this is no runtime");
+    }
+    if (atomic_load_explicit(&ledger->gate, memory_order_seq_cst) == LP_GATE_CHILD) {
+        return lp_ledger_check(ledger);
+    }
+    if (lp_self.role != LP_PLAIN && !(lp_self.loop && lp_loop_is_attached(lp_self.loop))) {
+        return lp_fail(-EDEADLK, "loomp_stop on a thread of loomp's would wait for itself; use "
+                                 "loomp_shutdown_notify");
+    }
+    if (lp_self.loop && lp_loop_is_running(lp_self.loop)) {
+        return lp_fail(-EDEADLK, "loomp_stop inside ev_run of an attached loop; call it after "
+                                 "ev_run has returned");
+    }
+    return 0;
+}
+
+/* Waits for the jobs that wait_idle does not. */
+static void wait_for_untracked(void)
+{
+    struct lp_thread_waiter waiter;
+    lp_thread_waiter_init(&waiter);
+    if (!lp_ledger_idle(&lp_process.runtime.untracked)) {
+        lp_ledger_watch(&lp_process.runtime.untracked, &waiter.waiter);
+        lp_thread_waiter_sleep(&waiter, UINT64_MAX);
+    }
+    lp_ledger_settle(&lp_process.runtime.untracked);
+}
+
+static int detach_own_loop(void)
+{
+    if (lp_self.loop) {
+        int err = loomp_detach(lp_self.loop);
+        if (err) {
+            return err;
+        }
+    }
+    pthread_mutex_lock(&lp_process.lock);
+    bool others = lp_process.attached;
+    pthread_mutex_unlock(&lp_process.lock);
+    return others ? lp_fail(-EBUSY, "another thread's loop is still attached: call loomp_detach "
+                                    "there before loomp_stop")
+                  : 0;
+}
+
+static int stop(loomp_runtime *runtime, bool now)
+{
+    int err = check_stopper(runtime);
+    if (err) {
+        return err;
+    }
+    loomp_shutdown(runtime);
+    if (now) {
+        atomic_store_explicit(&ledger->discard, 1, memory_order_relaxed);
+    }
+    /* What an untracked job brings is tracked, and the other way round. */
+    do {
+        err = loomp_wait_idle(runtime, -1);
+        if (err == -ESHUTDOWN) {
+            return 0; /* somebody else has stopped it */
+        }
+        if (err) {
+            return err;
+        }
+        if (!lp_self.loop) {
+            wait_for_untracked();
+        }
+    } while (!lp_ledger_idle(ledger));
+    err = detach_own_loop();
+    if (err) {
+        return err;
+    }
+    wait_for_untracked();
+    pthread_mutex_lock(&lp_process.lock);
+    if (atomic_load_explicit(&ledger->gate, memory_order_seq_cst) == LP_GATE_SHUT) {
+        set_gate(LP_GATE_DOWN);
+        lp_ledger_settle(ledger);
+        free_parts(&lp_process.parts);
+    }
+    pthread_mutex_unlock(&lp_process.lock);
+    return 0;
+}
+
+int loomp_stop(loomp_runtime *runtime)
+{
+    return stop(runtime, false);
+}
+
+int loomp_stop_now(loomp_runtime *runtime)
+{
+    return stop(runtime, true);
+}
+
+/* ---- attached loops ------------------------------------------------------------------------------ */
+
+int loomp_attach(loomp_runtime *runtime, struct ev_loop *ev, loomp_loop **out)
+{
+    if (!ev || !out) {
+        return lp_fail(-EINVAL, "loomp_attach: the %s is NULL", ev ? "result" : "libev loop");
+    }
+    int err = lp_runtime_check(runtime);
+    if (err) {
+        return err;
+    }
+    struct lp_attached *entry = malloc(sizeof *entry);
+    if (!entry) {
+        return lp_fail(-ENOMEM, "no memory for loomp_attach");
+    }
+    pthread_mutex_lock(&lp_process.lock);
+    err = atomic_load_explicit(&ledger->gate, memory_order_seq_cst) == LP_GATE_OPEN
+              ? 0
+              : lp_fail(-ESHUTDOWN, "loomp_attach: the runtime is shut down");
+    if (!err) {
+        err = lp_loop_attach(
+            out, &(struct lp_loop_options){.runtime = runtime, .ledger = ledger, .index = -1}, ev);
+    }
+    if (err) {
+        free(entry);
+    } else {
+        *entry = (struct lp_attached){lp_process.attached, *out, pthread_self()};
+        lp_process.attached = entry;
+    }
+    pthread_mutex_unlock(&lp_process.lock);
+    return err;
+}
+
+int loomp_detach(loomp_loop *loop)
+{
+    if (!loop || !lp_loop_is_attached(loop)) {
+        return lp_fail(-EINVAL, "loomp_detach: not an attached loop");
+    }
+    if (lp_self.loop != loop) {
+        return lp_fail(-EPERM, "loomp_detach belongs on the thread that attached the loop");
+    }
+    int err = lp_loop_detach(loop); /* runs callbacks, so without our lock */
+    if (err) {
+        return err;
+    }
+    pthread_mutex_lock(&lp_process.lock);
+    for (struct lp_attached **link = &lp_process.attached; *link; link = &(*link)->next) {
+        if ((*link)->loop == loop) {
+            struct lp_attached *entry = *link;
+            *link = entry->next;
+            free(entry);
+            break;
+        }
+    }
+    pthread_mutex_unlock(&lp_process.lock);
+    return 0;
+}

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+/* Owns the source "environment", and is the only file that reads the environment for settings. The
+ * environment has no lock: as with getenv, no other thread may change it meanwhile. */
+#include "settings/settings.h"
+
+#include "base/error.h"
+#include "settings/table.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static bool is_name(const char *text)
+{
+    if (!text || !(isalpha((unsigned char)*text) || *text == '_')) {
+        return false;
+    }
+    for (; *text; text++) {
+        if (!isalnum((unsigned char)*text) && *text != '_') {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* {prefix}_CONFIG names the file and is the caller's; {prefix}_TEST_ is left to test suites. */
+static bool is_foreign(const char *rest)
+{
+    return strcmp(rest, "CONFIG") == 0 || strncmp(rest, "TEST_", 5) == 0;
+}
+
+static int fail_unknown(const char *name, const char *prefix)
+{
+    char variable[LP_NAME_BYTES];
+    size_t skipped = strlen(prefix) + 1; /* would make everything look alike */
+    struct lp_nearest nearest = {.wanted = name + skipped, .index = -1};
+    for (int row = 0; row < LP_KEY_COUNT; row++) {
+        lp_row_variable(row, prefix, variable);
+        lp_nearest_offer(&nearest, variable + skipped, 0, row);
+    }
+    lp_row_variable(nearest.index, prefix, variable);
+    return lp_fail_unknown(NULL, "environment variable", name, "", &nearest, variable);
+}
+
+/* One entry "NAME=value" whose NAME begins with the prefix and an underscore. */
+static int take(struct lp_batch *batch, const char *entry, const char *prefix)
+{
+    char name[LP_NAME_BYTES], variable[LP_NAME_BYTES];
+    size_t bytes = strcspn(entry, "=");
+    snprintf(name, sizeof name, "%.*s", (int)(bytes < sizeof name ? bytes : sizeof name), entry);
+    if (is_foreign(name + strlen(prefix) + 1)) {
+        return 0;
+    }
+    for (int row = 0; bytes < sizeof name && row < LP_KEY_COUNT; row++) {
+        lp_row_variable(row, prefix, variable);
+        if (strcmp(variable, name) != 0) {
+            continue;
+        }
+        if (batch->values[row].text) {
+            return 0; /* of two entries with one name getenv sees the first */
+        }
+        struct lp_given given = {.kind = LP_GIVEN_TEXT, .text = entry + bytes + 1};
+        return lp_batch_put(batch, row, &given, name, name);
+    }
+    return fail_unknown(name, prefix);
+}
+
+int loomp_config_env(loomp_config *config, const char *prefix)
+{
+    enum {
+        PREFIX_BYTES_MAX = 64
+    };
+    if (!is_name(prefix) || strlen(prefix) > PREFIX_BYTES_MAX) {
+        return lp_fail(-EINVAL,
+                       "loomp_config_env: `%.70s' is not the first part of a variable's "
+                       "name: up to 64 letters, digits and _",
+                       prefix ? prefix : "");
+    }
+    struct lp_batch batch;
+    lp_batch_init(&batch, LP_LAYER_ENVIRONMENT);
+    size_t prefix_bytes = strlen(prefix);
+    for (char **entry = environ; entry && *entry; entry++) {
+        if (strncmp(*entry, prefix, prefix_bytes) != 0 || (*entry)[prefix_bytes] != '_' ||
+            !strchr(*entry, '=')) {
+            continue;
+        }
+        int err = take(&batch, *entry, prefix);
+        if (err != 0) {
+            lp_batch_discard(&batch);
+            return err;
+        }
+    }
+    return lp_batch_commit(&batch, config);
+}
+
+const char *lp_settings_environment(const char *name)
+{
+    return getenv(name);
+}

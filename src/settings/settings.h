@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/* The settings as the library reads them: one table, one resolved value per row. */
+#ifndef LP_SETTINGS_SETTINGS_H
+#define LP_SETTINGS_SETTINGS_H
+
+#include <loomp/config.h>
+
+/* The rows, in the order of the help. The name of key "io.threads" is LP_IO_THREADS. */
+enum lp_key {
+    LP_PREFIX,             /* text: prefix of thread names, default "loomp" */
+    LP_PRESET,             /* text: "" (default); a word of loomp.conf(5) */
+    LP_PIN,                /* bool, default true */
+    LP_CPUS,               /* text: CPU list "0-5,8", default "" = all allowed */
+    LP_IO_THREADS,         /* int 1..1024, default 1 */
+    LP_IO_CPUS,            /* text: CPU list, default "" = chosen by the plan */
+    LP_COMPUTE_THREADS,    /* int 0..1024, default 0 = chosen by the plan */
+    LP_COMPUTE_STACK_SIZE, /* size in bytes with suffix K, M, G; 0 (default) = the largest of
+                              OMP_STACKSIZE, RLIMIT_STACK, 8 MiB */
+    LP_BLOCKING_THREADS,   /* int 1..4096, default 64: at most */
+    LP_BIND,               /* choice "openmp" (default), "direct" */
+    LP_QUEUE_LIMIT,        /* int 1..2^24, default 65536: jobs waiting per queue */
+    LP_QUEUE_POLICY,       /* choice "reject" (default), "block", "caller_runs" */
+    LP_CALL_POOL_SIZE,     /* int 0..1048576, default 1024: objects kept per thread */
+    LP_SPIN_US,            /* double 0..1e6, default 25: longest search before a thread parks */
+    LP_GANG_RELIEF_US,     /* double 0..1e7, default 1000 */
+    LP_LOG_LEVEL,          /* choice none, error, warning (default), info, debug */
+    LP_LOG_RANK0_ONLY,     /* bool, default true: only local rank 0 of an MPI job logs */
+    LP_KEY_COUNT
+};
+
+/* The resolved value of a row; the key must have that type. Sizes are read with lp_settings_int.
+ * Choices are read as the index of the chosen word. Texts belong to the config. */
+int64_t lp_settings_int(const loomp_config *config, enum lp_key key);
+double lp_settings_double(const loomp_config *config, enum lp_key key);
+bool lp_settings_bool(const loomp_config *config, enum lp_key key);
+const char *lp_settings_text(const loomp_config *config, enum lp_key key);
+int lp_settings_choice(const loomp_config *config, enum lp_key key);
+
+/* Where the value came from, as loomp_config_source; is_set: not from the default. */
+bool lp_settings_is_set(const loomp_config *config, enum lp_key key);
+
+/* A deep copy, NULL without memory. */
+loomp_config *lp_settings_copy(const loomp_config *config);
+
+/* What loomp_config_topology was given, or NULL. */
+struct hwloc_topology *lp_settings_topology(const loomp_config *config);
+
+/* A variable of the environment as it is, or NULL. */
+const char *lp_settings_environment(const char *name);
+
+/* Parses a CPU list like "0-5,8" by calling mark(arg, cpu) for each; 0 or -EINVAL with a sentence
+ * that names the list. Used by the reader to refuse nonsense, by placement to use it. CPUs are
+ * limited to 0..1048575. */
+int lp_cpu_list_parse(const char *list, void (*mark)(void *arg, unsigned cpu), void *arg);
+
+#endif

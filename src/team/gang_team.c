@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: MIT */
+/* Owns the gang team: the leader's life, the rest region between jobs, and the claim on places.
+ *
+ * Between jobs the whole team is inside a region of loomp's, because there it searches and sleeps by
+ * loomp's rules; libomp's would spin for 200 ms. A job starts by leaving that region.
+ *
+ * Who enters: the leader (a thread of loomp's) and the threads that libomp gives to its regions. */
+#include "team/gang_team.h"
+
+#include "base/error.h"
+#include "base/fp_control.h"
+#include "base/futex.h"
+#include "base/log.h"
+#include "base/self.h"
+#include "team/openmp.h"
+#include "team/worker.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <omp.h>
+#include <sched.h>
+
+enum { LOOKS_PER_CLOCK = 64 };
+
+static bool stopping(struct loomp_pool *pool)
+{
+    return atomic_load_explicit(&pool->stopping, memory_order_seq_cst);
+}
+
+/* ---- places ------------------------------------------------------------------------------------ */
+
+/* Sets the claim, and lets go of what it no longer covers. */
+static void set_claim(struct loomp_pool *pool, unsigned width)
+{
+    unsigned old = atomic_load_explicit(&pool->claim, memory_order_relaxed); /* the leader's own */
+    if (old == width) {
+        return;
+    }
+    atomic_store_explicit(&pool->claim, width, memory_order_seq_cst);
+    if (width < old) {
+        /* Paused workers sleep among the parked; as many as there is work for are woken, one by one.
+         * Jobs that were interrupted by a wait sleep on the epoch (lp_worker_reenter_place). */
+        atomic_fetch_add_explicit(&pool->place_epoch, 1, memory_order_seq_cst);
+        if (atomic_load_explicit(&pool->place_waiters, memory_order_seq_cst)) {
+            lp_futex_wake(&pool->place_epoch, INT_MAX);
+        }
+        if (lp_pool_has_serial(pool)) {
+            lp_pool_wake_for_serial(pool);
+        }
+    }
+}
+
+struct until {
+    struct loomp_pool *pool;
+    bool (*holds)(struct until *until);
+    unsigned width;                  /* places_free */
+    uint64_t heads[LP_PRIORITIES];   /* served */
+};
+
+static bool places_free(struct until *until)
+{
+    for (unsigned i = 0; i < until->width; i++) {
+        if (atomic_load_explicit(&until->pool->workers[i].busy, memory_order_seq_cst)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The leader sleeps until something holds that workers bring about at job boundaries. They tell it
+ * as long as `attention` is set: it is set (seq_cst) before the leader looks, and they change what
+ * it looks at (seq_cst) before they read it. */
+static void sleep_until(struct until *until)
+{
+    struct loomp_pool *pool = until->pool;
+    for (int i = 0; i < LOOKS_PER_CLOCK; i++) {
+        if (until->holds(until)) {
+            return;
+        }
+        lp_relax();
+    }
+    atomic_store_explicit(&pool->attention, 1, memory_order_seq_cst);
+    while (!until->holds(until)) {
+        lp_parking_announce(&pool->gang.parking, 0);
+        if (until->holds(until)) {
+            lp_parking_withdraw(&pool->gang.parking, 0);
+            break;
+        }
+        lp_parking_sleep(&pool->gang.parking, 0, UINT64_MAX);
+    }
+    atomic_store_explicit(&pool->attention, 0, memory_order_relaxed); /* too late is harmless */
+}
+
+static void claim_places(struct loomp_pool *pool, unsigned width)
+{
+    set_claim(pool, width);
+    sleep_until(&(struct until){.pool = pool, .holds = places_free, .width = width});
+}
+
+/* ---- the rest region ---------------------------------------------------------------------------- */
+
+/* What each thread of the region sees to before it rests: its name and place, the first time; its
+ * floating-point control and its CPU, which a job may have changed. */
+static void settle(struct loomp_pool *pool, unsigned index)
+{
+    if (lp_self.pool != pool || lp_self.role != LP_GANG) {
+        lp_pool_adopt_thread(pool, LP_TEAM_GANG, index);
+        return;
+    }
+    lp_fp_restore(lp_self.fp_control);
+    int cpu = sched_getcpu();
+    const struct lp_place *place = &pool->options.places[index];
+    if (cpu >= 0 && !lp_cpuset_has(place->cpus, (unsigned)cpu)) {
+        lp_bind_thread(pool->options.topology, place->cpus);
+    }
+}
+
+/* A member waits for the leader to open the gate, spinning only while the gang holds the places. */
+static void wait_at_gate(struct loomp_pool *pool, unsigned index, uint32_t closed)
+{
+    struct lp_gang *gang = &pool->gang;
+    while (atomic_load_explicit(&gang->linger, memory_order_relaxed) &&
+           atomic_load_explicit(&gang->gate, memory_order_acquire) == closed) {
+        lp_relax();
+    }
+    if (atomic_load_explicit(&gang->gate, memory_order_acquire) == closed) {
+        /* Asleep for longer: the moment to make sure of the whole mask. */
+        lp_bind_thread(pool->options.topology, pool->options.places[index].cpus);
+        lp_card_state(&gang->cards[index], LOOMP_STATE_PARKED);
+        atomic_fetch_add_explicit(&gang->gate_sleepers, 1, memory_order_seq_cst);
+        while (atomic_load_explicit(&gang->gate, memory_order_seq_cst) == closed) {
+            lp_futex_wait(&gang->gate, closed, UINT64_MAX);
+        }
+        atomic_fetch_sub_explicit(&gang->gate_sleepers, 1, memory_order_relaxed);
+    }
+    lp_card_state(&gang->cards[index], LOOMP_STATE_BUSY);
+}
+
+static void open_gate(struct lp_gang *gang)
+{
+    /* seq_cst: either we see the sleeper's announcement, or it sees the open gate. */
+    atomic_fetch_add_explicit(&gang->gate, 1, memory_order_seq_cst);
+    if (atomic_load_explicit(&gang->gate_sleepers, memory_order_seq_cst)) {
+        lp_futex_wake(&gang->gate, INT_MAX);
+    }
+}
+
+/* The last thread to arrive in the first region says how large it is. */
+static void arrive(struct loomp_pool *pool)
+{
+    unsigned threads = (unsigned)omp_get_num_threads();
+    if (atomic_fetch_add_explicit(&pool->arrived, 1, memory_order_acq_rel) + 1 == threads) {
+        pool->gang.threads = threads;
+        atomic_store_explicit(&pool->ready, 1, memory_order_release);
+        lp_futex_wake(&pool->ready, 1);
+    }
+}
+
+static void rest(struct loomp_pool *pool, void (*wait)(void *arg), void *arg)
+{
+    struct lp_gang *gang = &pool->gang;
+    uint32_t closed = atomic_load_explicit(&gang->gate, memory_order_relaxed); /* leader's own */
+    bool first = !atomic_load_explicit(&pool->ready, memory_order_relaxed);
+    int threads = (int)pool->options.threads;
+#pragma omp parallel num_threads(threads) default(none) \
+    firstprivate(pool, gang, wait, arg, closed, first)
+    {
+        unsigned index = (unsigned)omp_get_thread_num();
+        settle(pool, index);
+        if (first) {
+            arrive(pool);
+        }
+        if (index == 0) {
+            wait(arg);
+            open_gate(gang);
+        } else {
+            wait_at_gate(pool, index, closed);
+        }
+    }
+}
+
+/* ---- the leader --------------------------------------------------------------------------------- */
+
+/* After a gang, keeps the places and the members awake for a moment, in case another follows. */
+static void linger(struct loomp_pool *pool)
+{
+    uint64_t since = lp_now_ns();
+    while (!lp_pool_has_gang(pool) && !lp_pool_has_serial(pool) && !stopping(pool)) {
+        for (int i = 0; i < LOOKS_PER_CLOCK; i++) {
+            lp_relax();
+        }
+        if (lp_now_ns() - since > pool->workers[0].spin_ns) {
+            return;
+        }
+    }
+}
+
+static void wait_for_job(void *arg)
+{
+    struct loomp_pool *pool = arg;
+    struct lp_gang *gang = &pool->gang;
+    lp_card_state(&gang->cards[0], LOOMP_STATE_SEARCHING);
+    if (atomic_load_explicit(&pool->claim, memory_order_relaxed)) {
+        linger(pool);
+    }
+    while (!(gang->item = lp_pool_take_gang(pool)) && !stopping(pool)) {
+        atomic_store_explicit(&gang->linger, 0, memory_order_relaxed);
+        set_claim(pool, 0);
+        lp_card_state(&gang->cards[0], LOOMP_STATE_PARKED);
+        lp_parking_announce(&gang->parking, 0);
+        if (lp_pool_has_gang(pool) || stopping(pool)) {
+            lp_parking_withdraw(&gang->parking, 0);
+        } else {
+            lp_parking_sleep(&gang->parking, 0, UINT64_MAX);
+        }
+    }
+    if (gang->item) {
+        unsigned width = pool->options.ops.width(gang->item);
+        gang->item_width = width && width < gang->threads ? width : gang->threads;
+        lp_card_state(&gang->cards[0], LOOMP_STATE_PAUSED);
+        claim_places(pool, gang->item_width);
+    }
+    /* The members of the next rest region spin while the places are held. */
+    atomic_store_explicit(&gang->linger, pool->workers[0].spin_ns > 0, memory_order_relaxed);
+    lp_card_state(&gang->cards[0], LOOMP_STATE_BUSY);
+}
+
+void lp_gang_run_in_place(struct loomp_pool *pool, void *item)
+{
+    void (*run)(void *item) = pool->options.ops.run;
+    unsigned width = pool->gang.item_width;
+    /* A task of its own, so that what the job does to the ICVs ends with it. */
+#pragma omp task if (0) firstprivate(run, item, width) default(none)
+    {
+        lp_openmp_user_regions(width);
+        run(item);
+    }
+    lp_card_count(&pool->gang.cards[0]);
+}
+
+static void lead(void *arg)
+{
+    struct loomp_pool *pool = arg;
+    lp_openmp_start(pool->options.stack_bytes);
+    lp_openmp_own_regions();
+    for (;;) {
+        rest(pool, wait_for_job, pool);
+        if (!pool->gang.item) {
+            break;
+        }
+        lp_gang_run_in_place(pool, pool->gang.item);
+    }
+    set_claim(pool, 0);
+    int threads = (int)pool->gang.threads;
+#pragma omp parallel num_threads(threads)
+    lp_pool_drop_thread();
+}
+
+int lp_gang_team_start(struct loomp_pool *pool)
+{
+    atomic_store_explicit(&pool->arrived, 0, memory_order_relaxed);
+    atomic_store_explicit(&pool->ready, 0, memory_order_relaxed);
+    int err = lp_thread_start(&pool->gang.leader, "gang", pool->options.stack_bytes, lead, pool);
+    if (err) {
+        return err;
+    }
+    while (!atomic_load_explicit(&pool->ready, memory_order_acquire)) {
+        lp_futex_wait(&pool->ready, 0, UINT64_MAX);
+    }
+    if (pool->gang.threads < pool->options.threads) {
+        lp_log(LOOMP_LOG_WARNING,
+               "pool %s: OpenMP gave the gang team %u of %u threads (OMP_THREAD_LIMIT, "
+               "KMP_LIBRARY or the like)",
+               pool->options.name, pool->gang.threads, pool->options.threads);
+    }
+    return 0;
+}
+
+void lp_gang_team_stop(struct loomp_pool *pool)
+{
+    lp_pool_wake_for_gang(pool);
+    lp_thread_join(pool->gang.leader);
+}
+
+bool lp_gang_at_top_level(struct loomp_pool *pool)
+{
+    return lp_self.role == LP_GANG && lp_self.pool == pool && lp_self.index == 0 &&
+           lp_openmp_level() == 0;
+}
+
+struct rest_in_job {
+    struct loomp_pool *pool;
+    void (*wait)(void *arg);
+    void *arg;
+};
+
+static void wait_in_job(void *arg)
+{
+    struct rest_in_job *resting = arg;
+    struct loomp_pool *pool = resting->pool;
+    unsigned width = pool->gang.item_width;
+    set_claim(pool, 0);
+    lp_card_state(&pool->gang.cards[0], LOOMP_STATE_PAUSED);
+    resting->wait(resting->arg);
+    claim_places(pool, width);
+    lp_card_state(&pool->gang.cards[0], LOOMP_STATE_BUSY);
+}
+
+void lp_gang_rest_in_job(struct loomp_pool *pool, void (*wait)(void *arg), void *arg)
+{
+    /* The job's settings must not change the size of our region, nor ours the job's. */
+    int dynamic = omp_get_dynamic(), levels = omp_get_max_active_levels();
+    uint64_t fp_control = lp_fp_control();
+    lp_openmp_own_regions();
+    uint32_t lingers = atomic_exchange_explicit(&pool->gang.linger, 0, memory_order_relaxed);
+    rest(pool, wait_in_job, &(struct rest_in_job){pool, wait, arg});
+    atomic_store_explicit(&pool->gang.linger, lingers, memory_order_relaxed);
+    omp_set_dynamic(dynamic);
+    omp_set_max_active_levels(levels);
+    lp_fp_restore(fp_control);
+}
+
+static bool served(struct until *until)
+{
+    for (int i = 0; i < LP_PRIORITIES; i++) {
+        if (atomic_load_explicit(&until->pool->serial[i].head, memory_order_seq_cst) <
+            until->heads[i]) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void wait_until_served(void *arg)
+{
+    sleep_until(arg);
+}
+
+unsigned lp_gang_pause_for_serial(struct loomp_pool *pool)
+{
+    struct until until = {.pool = pool, .holds = served};
+    unsigned waiting = 0;
+    for (int i = 0; i < LP_PRIORITIES; i++) {
+        until.heads[i] = atomic_load_explicit(&pool->serial[i].tail, memory_order_seq_cst);
+        uint64_t head = atomic_load_explicit(&pool->serial[i].head, memory_order_seq_cst);
+        waiting += until.heads[i] > head ? (unsigned)(until.heads[i] - head) : 0;
+    }
+    if (waiting) {
+        lp_gang_rest_in_job(pool, wait_until_served, &until);
+    }
+    return waiting;
+}

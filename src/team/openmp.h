@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/* libomp as a whole: its start, its version, what the user told it. */
+#ifndef LP_TEAM_OPENMP_H
+#define LP_TEAM_OPENMP_H
+
+#include <stddef.h>
+
+/* Starts libomp on the calling thread, if nobody has, and sets the defaults that can be set late. On
+ * the thread that leads the first gang team. */
+void lp_openmp_start(size_t stack_bytes);
+
+/* Settings of loomp's own regions, for the calling leader: exact sizes, one level. */
+void lp_openmp_own_regions(void);
+
+/* The user's settings, for the job that the calling leader is about to run; `threads` is what a
+ * region without a num_threads clause gets. */
+void lp_openmp_user_regions(unsigned threads);
+
+/* For a thread of loomp's that is in no team but runs user code: any region there is a team of one.
+ * Bind the thread afterwards, because libomp may bind a thread that it sees for the first time. */
+void lp_openmp_isolate_thread(void);
+
+/* Whether the calling thread is inside a parallel region (of any size). */
+int lp_openmp_level(void);
+
+/* How many places libomp knew when loomp met it; 0 if it does not bind. Any thread, after a start:
+ * asking libomp itself would make the asking thread one of its roots, and bind it. */
+int lp_openmp_places(void);
+
+/* The path of the libomp that is loaded. */
+const char *lp_openmp_path(void);
+
+/* Warns of several OpenMP runtimes in this process; 1 if there are. */
+int lp_openmp_warn_of_two(void);
+
+#endif

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: MIT */
+/* Owns a pool's queues and the choice whom to wake. Any thread pushes and wakes; init, start, stop
+ * and fini belong to the thread that starts and stops the runtime. */
+#include "team/pool.h"
+
+#include "base/error.h"
+#include "base/fp_control.h"
+#include "base/object_pool.h"
+#include "base/self.h"
+#include "team/blocking_team.h"
+#include "team/gang_team.h"
+#include "team/task_team.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct lp_thread_card *new_cards(unsigned count)
+{
+    return calloc(count, sizeof(struct lp_thread_card));
+}
+
+static int init_workers(struct loomp_pool *pool)
+{
+    unsigned count = pool->options.threads;
+    pool->workers = aligned_alloc(LP_CACHE_LINE, count * sizeof *pool->workers);
+    pool->gang.cards = new_cards(count);
+    if (!pool->workers || !pool->gang.cards) {
+        return lp_fail(-ENOMEM, "no memory for %u workers", count);
+    }
+    memset((void *)pool->workers, 0, count * sizeof *pool->workers);
+    for (unsigned i = 0; i < count; i++) {
+        pool->workers[i].spin_ns = pool->options.places[i].shared ? 0 : pool->options.spin_ns;
+    }
+    return lp_parking_init(&pool->gang.parking, 1);
+}
+
+static int init_blocking(struct loomp_pool *pool)
+{
+    unsigned count = pool->options.threads;
+    pthread_mutex_init(&pool->blocking.lock, NULL);
+    pool->blocking.threads = calloc(count, sizeof(lp_thread *));
+    pool->blocking.cards = new_cards(count);
+    if (!pool->blocking.threads || !pool->blocking.cards) {
+        return lp_fail(-ENOMEM, "no memory for %u blocking threads", count);
+    }
+    return 0;
+}
+
+int lp_pool_init(struct loomp_pool *pool, const struct lp_pool_options *options)
+{
+    memset((void *)pool, 0, sizeof *pool);
+    pool->options = *options;
+    pool->width = options->threads;
+    int err = lp_parking_init(&pool->parking, options->threads);
+    for (int i = 0; !err && i < LP_PRIORITIES; i++) {
+        err = lp_ring_init(&pool->serial[i], options->queue_limit);
+        if (!err && !options->blocking) {
+            err = lp_ring_init(&pool->gangs[i], options->queue_limit);
+        }
+    }
+    if (!err) {
+        err = options->blocking ? init_blocking(pool) : init_workers(pool);
+    }
+    if (err) {
+        lp_pool_fini(pool);
+    }
+    return err;
+}
+
+void lp_pool_fini(struct loomp_pool *pool)
+{
+    for (int i = 0; i < LP_PRIORITIES; i++) {
+        lp_ring_fini(&pool->serial[i]);
+        lp_ring_fini(&pool->gangs[i]);
+    }
+    lp_parking_fini(&pool->parking);
+    lp_parking_fini(&pool->gang.parking);
+    free(pool->workers);
+    free(pool->gang.cards);
+    free(pool->blocking.threads);
+    free(pool->blocking.cards);
+    pool->workers = NULL;
+    pool->gang.cards = NULL;
+    pool->blocking.threads = NULL;
+    pool->blocking.cards = NULL;
+}
+
+int lp_pool_start(struct loomp_pool *pool)
+{
+    if (pool->options.blocking) {
+        return 0;
+    }
+    /* The gang's leader first: it is the thread that starts libomp, whose first root gets the first
+     * place, so that libomp's own idea of where the gang's regions are agrees with the plan. */
+    int err = lp_gang_team_start(pool);
+    if (err) {
+        return err;
+    }
+    err = lp_task_team_start(pool);
+    if (err) {
+        atomic_store_explicit(&pool->stopping, 1, memory_order_seq_cst);
+        lp_gang_team_stop(pool);
+    }
+    return err;
+}
+
+void lp_pool_stop(struct loomp_pool *pool)
+{
+    atomic_store_explicit(&pool->stopping, 1, memory_order_seq_cst);
+    if (pool->options.blocking) {
+        lp_blocking_team_stop(pool);
+        return;
+    }
+    lp_task_team_stop(pool);
+    lp_gang_team_stop(pool);
+}
+
+struct lp_ring *lp_pool_queue(struct loomp_pool *pool, bool is_gang, int priority)
+{
+    int row = priority > 0 ? 0 : priority == 0 ? 1 : 2;
+    return is_gang ? &pool->gangs[row] : &pool->serial[row];
+}
+
+static bool any(struct lp_ring *rings)
+{
+    for (int i = 0; i < LP_PRIORITIES; i++) {
+        if (lp_ring_maybe_nonempty(&rings[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void *take(struct lp_ring *rings)
+{
+    for (int i = 0; i < LP_PRIORITIES; i++) {
+        void *item = lp_ring_pop(&rings[i]);
+        if (item) {
+            return item;
+        }
+    }
+    return NULL;
+}
+
+bool lp_pool_has_serial(struct loomp_pool *pool)
+{
+    return any(pool->serial) || !lp_completions_empty(&pool->dones);
+}
+
+bool lp_pool_has_gang(struct loomp_pool *pool)
+{
+    return any(pool->gangs);
+}
+
+void *lp_pool_take_serial(struct loomp_pool *pool)
+{
+    return take(pool->serial);
+}
+
+void *lp_pool_take_gang(struct loomp_pool *pool)
+{
+    return take(pool->gangs);
+}
+
+void lp_pool_wake_for_serial(struct loomp_pool *pool)
+{
+    if (pool->options.blocking) {
+        lp_blocking_team_wake(pool);
+        return;
+    }
+    /* A searcher that stops searching looks at the queues once more before it parks, and one that
+     * finds work looks for more behind it: so none has to be woken beside it. */
+    if (atomic_load_explicit(&pool->searching, memory_order_seq_cst)) {
+        return;
+    }
+    unsigned claim = atomic_load_explicit(&pool->claim, memory_order_seq_cst);
+    if (claim < pool->width) {
+        lp_parking_wake_lowest(&pool->parking, claim);
+    } else if (!atomic_load_explicit(&pool->relief, memory_order_seq_cst)) {
+        /* A gang has all places. The last worker keeps the time and serves beside it. */
+        lp_parking_wake_highest(&pool->parking);
+    }
+}
+
+void lp_pool_wake_for_gang(struct loomp_pool *pool)
+{
+    lp_parking_wake_lowest(&pool->gang.parking, 0);
+}
+
+void lp_pool_push_done(struct loomp_pool *pool, struct lp_item *item)
+{
+    lp_completions_push(&pool->dones, item);
+    lp_pool_wake_for_serial(pool);
+}
+
+void lp_pool_adopt_thread(struct loomp_pool *pool, enum lp_role_of_team team, unsigned index)
+{
+    static const char *const what[] = {"omp", "gang", "blk"};
+    const struct lp_pool_options *options = &pool->options;
+    const struct lp_place *place = &options->places[options->blocking ? 0 : index];
+    struct lp_thread_card *card = team == LP_TEAM_OMP    ? &pool->workers[index].card
+                                  : team == LP_TEAM_GANG ? &pool->gang.cards[index]
+                                                         : &pool->blocking.cards[index];
+    lp_thread_set_name(options->prefix, what[team], (int)index);
+    pthread_getname_np(pthread_self(), card->name, sizeof card->name);
+    lp_bind_thread(options->topology, place->cpus);
+    card->cpu = lp_cpuset_count(place->cpus) == 1 ? lp_cpuset_first(place->cpus) : -1;
+    lp_self = (struct lp_self){
+        .role = team == LP_TEAM_OMP    ? LP_WORKER
+                : team == LP_TEAM_GANG ? LP_GANG
+                                       : LP_BLOCKING,
+        .index = (int)index,
+        .runtime = options->runtime,
+        .pool = pool,
+        .fp_control = lp_fp_control(),
+    };
+    atomic_store_explicit(&card->tid, lp_thread_tid(), memory_order_release);
+}
+
+void lp_pool_drop_thread(void)
+{
+    lp_self = (struct lp_self){0};
+    lp_object_pool_release();
+}

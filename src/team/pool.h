@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT */
+/* A pool: a set of places, the queues of work for them, and the teams that serve the queues.
+ *
+ * What runs is opaque here: the layer above hands in pointers and a function that runs one. */
+#ifndef LP_TEAM_POOL_H
+#define LP_TEAM_POOL_H
+
+#include "base/platform.h"
+#include "base/thread.h"
+#include "handoff/completion.h"
+#include "handoff/parking.h"
+#include "handoff/ring.h"
+#include "placement/plan.h"
+
+#include <loomp/job.h>
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { LP_PRIORITIES = 3 };
+
+/* What the layer above knows of an item. */
+struct lp_item_ops {
+    void (*run)(void *item);             /* on a thread of the pool's, as an OpenMP task */
+    unsigned (*width)(const void *item); /* of a gang; 0 = all */
+};
+
+struct lp_pool_options {
+    const char *name;
+    const char *prefix; /* of thread names */
+    const struct lp_topology *topology;
+    const struct lp_place *places; /* one per thread; a blocking pool has one for all */
+    unsigned threads;
+    bool blocking;
+    size_t stack_bytes;
+    uint64_t queue_limit;
+    uint64_t spin_ns;
+    uint64_t relief_ns;
+    struct lp_item_ops ops;
+    struct loomp_runtime *runtime;
+};
+
+/* One thread's public face, written by it alone, read by loomp_threads (relaxed: a snapshot). */
+struct lp_thread_card {
+    _Atomic uint32_t state; /* LOOMP_STATE_* */
+    _Atomic int32_t tid;    /* 0: no such thread yet */
+    _Atomic uint64_t jobs;
+    char name[16]; /* written before tid */
+    int cpu;
+};
+
+struct lp_worker {
+    /* 1: it may be running work on its place. Written by the worker, read by the gang leader; both
+     * sides seq_cst, because each writes its own word (busy, claim) and then reads the other's. */
+    LP_OWN_LINE _Atomic uint32_t busy;
+    uint64_t spin_ns;
+    uint64_t gap_ns;  /* running mean of how long it was without work */
+    bool was_idle;    /* it looks for more work behind what it takes, and wakes another */
+    struct lp_thread_card card;
+};
+
+struct lp_gang {
+    lp_thread *leader;
+    unsigned threads;       /* the size its regions get */
+    void *item;             /* the job that the leader has taken */
+    unsigned item_width;
+    _Atomic(void *) running; /* for loomp_cancelled on the threads of its regions */
+    struct lp_parking parking; /* one slot: the leader */
+    /* The gate of the rest region: members leave when it changes. Written by the leader (seq_cst),
+     * which then looks for sleepers; members announce themselves and sleep on it. */
+    LP_OWN_LINE _Atomic uint32_t gate;
+    _Atomic uint32_t gate_sleepers;
+    _Atomic uint32_t linger; /* 1: members spin at the gate, their places are still the gang's */
+    struct lp_thread_card *cards;
+};
+
+struct lp_blocking {
+    pthread_mutex_t lock;      /* guards the starting of threads: once per thread */
+    _Atomic uint32_t count;    /* threads that exist or are on their way; they only grow */
+    _Atomic uint32_t starting; /* 1: the newest is on its way */
+    lp_thread **threads;
+    struct lp_thread_card *cards;
+};
+
+struct loomp_pool {
+    struct lp_pool_options options;
+    unsigned width; /* how many workers it got */
+
+    /* Read at every job boundary, written when gangs come and go. */
+    LP_OWN_LINE _Atomic uint32_t claim; /* the places below it belong to the gang team */
+    _Atomic uint32_t attention;         /* the gang leader wants to hear of every job boundary */
+    _Atomic uint32_t relief;            /* workers that serve beside a gang that has all places */
+    _Atomic uint32_t stopping;
+    _Atomic uint32_t place_epoch;       /* grows when places are given back ... */
+    _Atomic uint32_t place_waiters;     /* ... for resumed workers that want theirs */
+
+    LP_OWN_LINE _Atomic uint32_t searching; /* workers that are looking for work */
+
+    struct lp_ring serial[LP_PRIORITIES]; /* [0] is the most urgent */
+    struct lp_ring gangs[LP_PRIORITIES];
+    struct lp_completions dones; /* for jobs without a home that did not run here */
+
+    struct lp_parking parking; /* the workers, or the blocking threads */
+    struct lp_worker *workers;
+    lp_thread *leader; /* of the task team */
+    struct lp_gang gang;
+    struct lp_blocking blocking;
+    /* Start: how many threads have arrived in a region; the last one sets ready. */
+    _Atomic uint32_t arrived;
+    _Atomic uint32_t ready;
+};
+
+/* Allocates the queues. 0 or a negative errno with a sentence. */
+int lp_pool_init(struct loomp_pool *pool, const struct lp_pool_options *options);
+void lp_pool_fini(struct loomp_pool *pool);
+
+/* Starts the two teams, or nothing for a blocking pool. Blocks until every thread is in place. */
+int lp_pool_start(struct loomp_pool *pool);
+
+/* Ends the teams' work. There is none left. */
+void lp_pool_stop(struct loomp_pool *pool);
+
+/* The queue for an item of that kind; priority as job.priority. */
+struct lp_ring *lp_pool_queue(struct loomp_pool *pool, bool is_gang, int priority);
+
+/* After a push: makes sure somebody will take it. */
+void lp_pool_wake_for_serial(struct loomp_pool *pool);
+void lp_pool_wake_for_gang(struct loomp_pool *pool);
+
+/* Runs a done on one of the pool's threads, soon. Any thread. */
+void lp_pool_push_done(struct loomp_pool *pool, struct lp_item *item);
+
+/* Whether SERIAL work may be waiting (seq_cst loads). */
+bool lp_pool_has_serial(struct loomp_pool *pool);
+bool lp_pool_has_gang(struct loomp_pool *pool);
+
+/* The most urgent item, or NULL. */
+void *lp_pool_take_serial(struct loomp_pool *pool);
+void *lp_pool_take_gang(struct loomp_pool *pool);
+
+/* Sets up the calling thread's description: name, mask, lp_self, card. */
+enum lp_role_of_team { LP_TEAM_OMP, LP_TEAM_GANG, LP_TEAM_BLOCKING };
+void lp_pool_adopt_thread(struct loomp_pool *pool, enum lp_role_of_team team, unsigned index);
+void lp_pool_drop_thread(void);
+
+static inline void lp_card_state(struct lp_thread_card *card, uint32_t state)
+{
+    atomic_store_explicit(&card->state, state, memory_order_relaxed);
+}
+
+static inline void lp_card_count(struct lp_thread_card *card)
+{
+    /* one writer: no read-modify-write needed */
+    atomic_store_explicit(&card->jobs,
+                          atomic_load_explicit(&card->jobs, memory_order_relaxed) + 1,
+                          memory_order_relaxed);
+}
+
+#endif

@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: MIT */
+/* Owns the life of a worker. Each worker runs this on its own thread; what others read of it are
+ * `busy` and its card.
+ *
+ * One place, one team: the gang leader writes `claim` and then reads each `busy` below it; a worker
+ * writes its `busy` and then reads `claim`. All four are seq_cst, so at least one of the two sees
+ * the other, and a place is never used by both. The exception is relief, which is wanted.
+ *
+ *   state of a worker        place   leaves it when
+ *   runs, searches           busy    the queues are empty; the gang claims its place
+ *   parked                   free    woken for work, stop
+ *   paused (place claimed)   free    the place is given back and there is work; relief; stop
+ *   relieving                free    the queues are empty, or the places are given back */
+#include "team/worker.h"
+
+#include "base/futex.h"
+#include "base/self.h"
+
+enum { LOOKS_PER_CLOCK = 64 };
+
+void lp_team_run(struct loomp_pool *pool, void *item)
+{
+    void (*run)(void *item) = pool->options.ops.run;
+#pragma omp task if (0) firstprivate(run, item) default(none)
+    run(item);
+}
+
+static bool stopping(struct loomp_pool *pool)
+{
+    return atomic_load_explicit(&pool->stopping, memory_order_seq_cst);
+}
+
+static bool is_claimed(struct loomp_pool *pool, unsigned index)
+{
+    return index < atomic_load_explicit(&pool->claim, memory_order_seq_cst);
+}
+
+static bool all_claimed(struct loomp_pool *pool)
+{
+    return atomic_load_explicit(&pool->claim, memory_order_seq_cst) >= pool->width;
+}
+
+static void tell_gang_leader(struct loomp_pool *pool)
+{
+    if (atomic_load_explicit(&pool->attention, memory_order_seq_cst)) {
+        lp_pool_wake_for_gang(pool);
+    }
+}
+
+static void take_place(struct lp_worker *worker)
+{
+    atomic_store_explicit(&worker->busy, 1, memory_order_seq_cst);
+}
+
+static void free_place(struct loomp_pool *pool, struct lp_worker *worker)
+{
+    atomic_store_explicit(&worker->busy, 0, memory_order_seq_cst);
+    tell_gang_leader(pool);
+}
+
+static void run_dones(struct loomp_pool *pool, struct lp_worker *worker)
+{
+    struct lp_item *item = lp_completions_take(&pool->dones);
+    while (item) {
+        struct lp_item *next = item->next;
+        item->run(item); /* the item may be gone from here on */
+        item = next;
+        lp_card_count(&worker->card);
+    }
+}
+
+/* Takes one piece of work and runs it; false if there is none. */
+static bool serve_one(struct loomp_pool *pool, struct lp_worker *worker)
+{
+    if (!lp_completions_empty(&pool->dones)) {
+        run_dones(pool, worker);
+        return true;
+    }
+    void *item = lp_pool_take_serial(pool);
+    if (!item) {
+        return false;
+    }
+    tell_gang_leader(pool);
+    if (worker->was_idle) {
+        /* Those who brought more while we were searching or waking up may have woken nobody. */
+        worker->was_idle = false;
+        if (lp_pool_has_serial(pool)) {
+            lp_pool_wake_for_serial(pool);
+        }
+    }
+    lp_card_state(&worker->card, LOOMP_STATE_BUSY);
+    lp_team_run(pool, item); /* the item may be gone from here on */
+    lp_card_count(&worker->card);
+    return true;
+}
+
+/* Looks for work for as long as a gap usually takes, if that is shorter than waking up. */
+static void search(struct loomp_pool *pool, struct lp_worker *worker, unsigned index,
+                   uint64_t idle_since)
+{
+    if (!worker->spin_ns || worker->gap_ns > worker->spin_ns) {
+        return;
+    }
+    lp_card_state(&worker->card, LOOMP_STATE_SEARCHING);
+    atomic_fetch_add_explicit(&pool->searching, 1, memory_order_seq_cst);
+    do {
+        for (int i = 0; i < LOOKS_PER_CLOCK; i++) {
+            if (lp_pool_has_serial(pool) || is_claimed(pool, index) || stopping(pool)) {
+                goto found;
+            }
+            lp_relax();
+        }
+    } while (lp_now_ns() - idle_since < worker->spin_ns);
+found:
+    atomic_fetch_sub_explicit(&pool->searching, 1, memory_order_seq_cst);
+}
+
+/* Without work: searches, then sleeps until there is some. Ends holding the place again, which the
+ * caller then checks against the claim. */
+static void idle(struct loomp_pool *pool, struct lp_worker *worker, unsigned index)
+{
+    uint64_t since = lp_now_ns();
+    worker->was_idle = true;
+    search(pool, worker, index, since);
+    uint64_t until = 0;
+    if (!lp_pool_has_serial(pool) && !is_claimed(pool, index)) {
+        free_place(pool, worker);
+        lp_card_state(&worker->card, LOOMP_STATE_PARKED);
+        lp_parking_announce(&pool->parking, index);
+        if (lp_pool_has_serial(pool) || stopping(pool)) {
+            lp_parking_withdraw(&pool->parking, index);
+        } else {
+            lp_parking_sleep(&pool->parking, index, UINT64_MAX);
+            until = lp_parking_woken_at_ns(&pool->parking, index);
+        }
+        take_place(worker);
+    }
+    uint64_t gap = (until > since ? until : lp_now_ns()) - since;
+    /* A long night must not hide that the days are busy: what is beyond four searches counts as
+     * four. */
+    uint64_t most = 4 * worker->spin_ns;
+    worker->gap_ns = (3 * worker->gap_ns + (gap < most ? gap : most)) / 4;
+}
+
+/* A gang has all places and work is waiting: after relief_ns, serves it without a place of its own,
+ * the kernel sharing the CPU, until the queues are empty or the places come back. */
+static void relieve(struct loomp_pool *pool, struct lp_worker *worker, unsigned index)
+{
+    uint32_t nobody = 0;
+    if (!atomic_compare_exchange_strong_explicit(&pool->relief, &nobody, 1, memory_order_seq_cst,
+                                                 memory_order_seq_cst)) {
+        return;
+    }
+    uint64_t deadline = lp_now_ns() + pool->options.relief_ns;
+    bool in_time = true;
+    while (in_time && all_claimed(pool)) {
+        lp_parking_announce(&pool->parking, index);
+        if (!all_claimed(pool)) {
+            lp_parking_withdraw(&pool->parking, index);
+            break;
+        }
+        in_time = lp_parking_sleep(&pool->parking, index, deadline);
+    }
+    lp_self.relieving = true;
+    while (all_claimed(pool) && serve_one(pool, worker)) {
+    }
+    lp_self.relieving = false;
+    lp_card_state(&worker->card, LOOMP_STATE_PAUSED);
+    atomic_fetch_sub_explicit(&pool->relief, 1, memory_order_seq_cst);
+}
+
+/* The place belongs to a gang, or the job before this gave it up: waits until it is ours. */
+static void pause(struct loomp_pool *pool, struct lp_worker *worker, unsigned index)
+{
+    free_place(pool, worker);
+    lp_card_state(&worker->card, LOOMP_STATE_PAUSED);
+    worker->was_idle = true;
+    while (is_claimed(pool, index) && !stopping(pool)) {
+        lp_parking_announce(&pool->parking, index);
+        bool work = lp_pool_has_serial(pool);
+        bool relief = work && all_claimed(pool) &&
+                      !atomic_load_explicit(&pool->relief, memory_order_seq_cst);
+        if (relief || !is_claimed(pool, index) || stopping(pool)) {
+            lp_parking_withdraw(&pool->parking, index);
+            if (relief) {
+                relieve(pool, worker, index);
+            }
+            continue;
+        }
+        if (work && !all_claimed(pool)) {
+            /* Whoever woke or counted on this worker needs another one. */
+            lp_pool_wake_for_serial(pool);
+        }
+        lp_parking_sleep(&pool->parking, index, UINT64_MAX);
+    }
+    take_place(worker);
+}
+
+void lp_worker_loop(struct loomp_pool *pool, unsigned index)
+{
+    struct lp_worker *worker = &pool->workers[index];
+    take_place(worker);
+    while (!stopping(pool)) {
+        bool holds = atomic_load_explicit(&worker->busy, memory_order_relaxed); /* our own word */
+        if (!holds || is_claimed(pool, index)) {
+            pause(pool, worker, index);
+        } else if (!serve_one(pool, worker)) {
+            idle(pool, worker, index);
+        }
+    }
+    free_place(pool, worker);
+}
+
+void lp_worker_leave_place(struct loomp_pool *pool)
+{
+    struct lp_worker *worker = &pool->workers[lp_self.index];
+    lp_card_state(&worker->card, LOOMP_STATE_PAUSED);
+    if (lp_self.relieving) {
+        atomic_fetch_sub_explicit(&pool->relief, 1, memory_order_seq_cst);
+        if (lp_pool_has_serial(pool)) {
+            lp_pool_wake_for_serial(pool);
+        }
+    } else {
+        free_place(pool, worker);
+    }
+}
+
+void lp_worker_reenter_place(struct loomp_pool *pool)
+{
+    unsigned index = (unsigned)lp_self.index;
+    struct lp_worker *worker = &pool->workers[index];
+    uint64_t deadline = lp_now_ns() + pool->options.relief_ns;
+    bool in_time = !lp_self.relieving;
+    if (lp_self.relieving) {
+        atomic_fetch_add_explicit(&pool->relief, 1, memory_order_seq_cst);
+    }
+    while (in_time) {
+        take_place(worker);
+        if (!is_claimed(pool, index)) {
+            break;
+        }
+        free_place(pool, worker);
+        uint32_t epoch = atomic_load_explicit(&pool->place_epoch, memory_order_seq_cst);
+        atomic_fetch_add_explicit(&pool->place_waiters, 1, memory_order_seq_cst);
+        /* Look again: a release before the announcement did not wake us (pairs with
+         * lp_gang_release: claim, epoch, then waiters). */
+        if (is_claimed(pool, index)) {
+            in_time = lp_futex_wait(&pool->place_epoch, epoch, deadline);
+        }
+        atomic_fetch_sub_explicit(&pool->place_waiters, 1, memory_order_seq_cst);
+    }
+    lp_card_state(&worker->card, LOOMP_STATE_BUSY);
+}

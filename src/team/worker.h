@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/* The workers of a task team: how each finds work, searches, pauses for gangs and parks. */
+#ifndef LP_TEAM_WORKER_H
+#define LP_TEAM_WORKER_H
+
+#include "team/pool.h"
+
+/* Runs SERIAL work until the pool stops. On the worker's own thread. */
+void lp_worker_loop(struct loomp_pool *pool, unsigned index);
+
+/* A job on this worker is about to sleep: its place is free for the gang team meanwhile. */
+void lp_worker_leave_place(struct loomp_pool *pool);
+
+/* It goes on. Blocks while a gang has the place, but no longer than relief_ns: then the job goes on
+ * beside the gang. */
+void lp_worker_reenter_place(struct loomp_pool *pool);
+
+/* Runs an item on a thread of a pool's as an undeferred explicit task, so that what it does to the
+ * ICVs ends with it. Also for an item inside another. */
+void lp_team_run(struct loomp_pool *pool, void *item);
+
+/* Runs fn(arg) on a thread that is in no team, as a SERIAL job would run: any OpenMP in it sees a
+ * team of one, and neither the ICVs nor the CPU mask of the thread change. */
+void lp_team_run_outside(void (*fn)(void *arg), void *arg);
+
+#endif

@@ -1,0 +1,623 @@
+/* SPDX-License-Identifier: MIT */
+/* Tests of examples/solve-server from outside: a server per test, asked what it must answer, what it
+ * must refuse and what it must survive. Each test ends with SIGTERM and wants exit status 0 and, with
+ * the sanitizers, not a word on standard error.
+ *
+ * usage: solve_server SERVER DATA [PART-OF-A-TEST'S-NAME]   SERVER: the program, DATA: examples/data
+ * Environment: SOLVE_SERVER and EXAMPLE_DATA instead of the arguments. */
+#define SUITE "solve_server"
+#include "unit/harness.h"
+
+#include "client.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Generous: a loaded machine with sanitizers is no failure. */
+#define TIMEOUT_S 120.0
+
+static const char *server_path;
+static const char *data_path;
+
+struct server {
+    pid_t pid;
+    int port;
+    FILE *out;
+};
+
+/* --- the server --------------------------------------------------------------------------------- */
+
+static void run_server(int out, const char *const *options)
+{
+    char threads[64];
+    const char *arguments[16] = {server_path, "--port=0"};
+    const char *workers = getenv("LOOMP_TEST_WORKERS");
+    int count = 2;
+
+    dup2(out, STDOUT_FILENO);
+    while (*options != NULL && count < 14) {
+        arguments[count++] = *options++;
+    }
+    if (workers != NULL && atoi(workers) > 0) {
+        snprintf(threads, sizeof threads, "--loomp-compute-threads=%d", atoi(workers));
+        arguments[count++] = threads;
+    }
+    execv(server_path, (char *const *)arguments);
+    _exit(127);
+}
+
+static struct server start(const char *const *options)
+{
+    struct server server = {0};
+    char line[256];
+    int ends[2];
+
+    if (!CHECK(pipe2(ends, O_CLOEXEC) == 0)) {
+        return server;
+    }
+    server.pid = fork();
+    if (server.pid == 0) {
+        run_server(ends[1], options);
+    }
+    close(ends[1]);
+    server.out = fdopen(ends[0], "r");
+    if (CHECK(fgets(line, sizeof line, server.out) != NULL)) {
+        CHECK(sscanf(line, "solve-server: http://127.0.0.1:%d/", &server.port) == 1);
+    }
+    return server;
+}
+
+#define START(...) start((const char *const[]){__VA_ARGS__ __VA_OPT__(, ) NULL})
+
+static void wait_for_end(struct server *server)
+{
+    int status = -1;
+
+    CHECK(waitpid(server->pid, &status, 0) == server->pid);
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    fclose(server->out);
+}
+
+static struct client_answer ask(const struct server *server, const char *method, const char *target,
+                                const char *body)
+{
+    return client_ask(server->port, TIMEOUT_S, method, target, body,
+                      body != NULL ? strlen(body) : 0);
+}
+
+static bool is_healthy(const struct server *server)
+{
+    struct client_answer answer = ask(server, "GET", "/healthz", NULL);
+    bool healthy = answer.status == 200 && strcmp(answer.body, "ok\n") == 0;
+
+    free(answer.body);
+    return healthy;
+}
+
+static void stop(struct server *server)
+{
+    CHECK(is_healthy(server));
+    CHECK(kill(server->pid, SIGTERM) == 0);
+    wait_for_end(server);
+}
+
+static double now_s(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* Asks /threads until the server has so many questions under way. */
+static bool reaches(const struct server *server, int solving)
+{
+    double until = now_s() + TIMEOUT_S;
+    double value = -1.0;
+
+    do {
+        struct client_answer answer = ask(server, "GET", "/threads", NULL);
+        if (answer.status != 200 || !client_number(answer.body, "solving", &value)) {
+            value = -1.0;
+        }
+        free(answer.body);
+    } while (value != solving && now_s() < until);
+    return value == solving;
+}
+
+static int count_entries(pid_t pid, const char *what)
+{
+    char path[64];
+    int count = 0;
+
+    snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, what);
+    DIR *directory = opendir(path);
+    while (directory != NULL && readdir(directory) != NULL) {
+        count++;
+    }
+    if (directory != NULL) {
+        closedir(directory);
+    }
+    return count;
+}
+
+/* --- answers ------------------------------------------------------------------------------------ */
+
+static bool has(const struct client_answer *answer, const char *words)
+{
+    return answer->body != NULL && strstr(answer->body, words) != NULL;
+}
+
+static void solved(struct client_answer answer)
+{
+    if (!CHECK(answer.status == 200) || !CHECK(has(&answer, "\"converged\":true"))) {
+        printf("    %d: %.300s\n", answer.status, answer.body != NULL ? answer.body : "");
+    }
+    free(answer.body);
+}
+
+/* Refused with that status and words, and a line unless it is 0. */
+static void refused(struct client_answer answer, int status, int line, const char *words)
+{
+    double told = 0.0;
+
+    if (answer.body != NULL) {
+        client_number(answer.body, "line", &told);
+    }
+    if (!CHECK(answer.status == status) || !CHECK(has(&answer, words)) || !CHECK(told == line)) {
+        printf("    %d: %.300s\n", answer.status, answer.body != NULL ? answer.body : "");
+    }
+    free(answer.body);
+}
+
+static char *read_data(const char *name, size_t *size)
+{
+    char path[1024];
+    char *text = calloc(1, 1 << 20);
+
+    snprintf(path, sizeof path, "%s/%s", data_path, name);
+    FILE *file = fopen(path, "rb");
+    if (text != NULL && CHECK(file != NULL)) {
+        *size = fread(text, 1, (1 << 20) - 1, file);
+        fclose(file);
+    }
+    return text;
+}
+
+static struct client_answer post_file(const struct server *server, const char *name)
+{
+    size_t size = 0;
+    char *text = read_data(name, &size);
+    struct client_answer answer = client_ask(server->port, TIMEOUT_S, "POST", "/solve", text, size);
+
+    free(text);
+    return answer;
+}
+
+/* A solve that ends when somebody ends it. */
+#define ENDLESS "/solve?poisson=400&tol=1e-15&maxit=1000000"
+
+/* --- the tests ---------------------------------------------------------------------------------- */
+
+TEST(the_example_files_are_solved)
+{
+    struct server server = START();
+    DIR *directory = opendir(data_path);
+    int files = 0;
+
+    if (!CHECK(directory != NULL)) {
+        stop(&server);
+        return;
+    }
+    for (struct dirent *entry; (entry = readdir(directory)) != NULL;) {
+        if (strstr(entry->d_name, ".mtx") != NULL) {
+            solved(post_file(&server, entry->d_name));
+            files++;
+        }
+    }
+    closedir(directory);
+    CHECK(files >= 5);
+    stop(&server);
+}
+
+TEST(small_systems_are_serial_jobs_and_large_ones_gangs)
+{
+    struct server server = START("--gang-entries=10000");
+    struct client_answer small = ask(&server, "POST", "/solve?poisson=10", NULL);
+    struct client_answer large = ask(&server, "POST", "/solve?poisson=100", NULL);
+    double threads = 0.0;
+
+    CHECK(has(&small, "\"kind\":\"SERIAL\"") && has(&small, "\"team_thread\":\"solve-omp-"));
+    CHECK(has(&small, "\"threads\":1,"));
+    CHECK(has(&small, "\"loop_thread\":\"solve-io-"));
+    CHECK(has(&large, "\"kind\":\"GANG\"") && has(&large, "\"team_thread\":\"solve-gang-"));
+    CHECK(large.body != NULL && client_number(large.body, "threads", &threads) && threads >= 1.0);
+    solved(small);
+    solved(large);
+    stop(&server);
+}
+
+TEST(a_posted_large_system_is_read_first_and_then_a_gang)
+{
+    struct server server = START("--gang-entries=600");
+    struct client_answer answer = post_file(&server, "anisotropic-144.mtx");
+
+    CHECK(has(&answer, "\"kind\":\"GANG\"") && has(&answer, "\"team_thread\":\"solve-gang-"));
+    solved(answer);
+    stop(&server);
+}
+
+TEST(the_same_system_on_the_loop_has_the_same_answer)
+{
+    struct server server = START();
+    double steps[2] = {-1.0, -2.0};
+
+    for (int offload = 0; offload < 2; offload++) {
+        struct client_answer answer = ask(
+            &server, "POST", offload ? "/solve?poisson=20" : "/solve?poisson=20&offload=0", NULL);
+        CHECK(has(&answer, offload ? "\"offloaded\":true" : "\"offloaded\":false"));
+        if (answer.body != NULL) {
+            client_number(answer.body, "iterations", &steps[offload]);
+        }
+        solved(answer);
+    }
+    CHECK(steps[0] == steps[1]);
+    stop(&server);
+}
+
+TEST(right_hand_sides_and_solutions_are_as_asked)
+{
+    static const char matrix[] =
+        "%%MatrixMarket matrix coordinate real general\n2 2 2\n1 1 2\n2 2 4\n";
+    struct server server = START();
+    struct client_answer answer = ask(&server, "POST", "/solve?rhs=1,2&x=1", matrix);
+
+    CHECK(has(&answer, "\"x\":[0.5,0.5]"));
+    solved(answer);
+    answer = ask(&server, "POST", "/solve?rhs=rowsums&x=1", matrix);
+    CHECK(has(&answer, "\"x\":[1,1]"));
+    solved(answer);
+    solved(ask(&server, "POST", "/solve?rhs=sin&tol=1e-12", matrix));
+    refused(ask(&server, "POST", "/solve?rhs=1", matrix), 400, 0, "list of 2 numbers");
+    refused(ask(&server, "POST", "/solve?rhs=1,2,3", matrix), 400, 0, "list of 2 numbers");
+    refused(ask(&server, "POST", "/solve?rhs=1,nan", matrix), 400, 0, "list of 2 numbers");
+    stop(&server);
+}
+
+TEST(malformed_files_are_refused_with_their_line)
+{
+    struct server server = START();
+
+    refused(post_file(&server, "bad/empty.mtx"), 400, 1, "empty");
+    refused(post_file(&server, "bad/truncated.mtx"), 400, 7, "after 4 of 7 entries");
+    refused(post_file(&server, "bad/index-out-of-range.mtx"), 400, 5, "outside of 1 to 3");
+    refused(post_file(&server, "bad/nan.mtx"), 400, 4, "not a finite number");
+    refused(post_file(&server, "bad/infinite.mtx"), 400, 4, "too large");
+    refused(post_file(&server, "bad/junk.mtx"), 400, 4, "not a number");
+    refused(post_file(&server, "bad/not-square.mtx"), 400, 2, "not square");
+    refused(post_file(&server, "bad/dense-format.mtx"), 400, 1, "'array'");
+    refused(post_file(&server, "bad/not-a-matrix.mtx"), 400, 1, "does not begin");
+    refused(post_file(&server, "bad/huge-counts.mtx"), 413, 2, "over the limit");
+    stop(&server);
+}
+
+TEST(singular_matrices_are_refused_by_the_solver)
+{
+    struct server server = START();
+
+    refused(post_file(&server, "bad/singular.mtx"), 422, 0, "singular");
+    refused(post_file(&server, "bad/empty-row.mtx"), 422, 0, "row 2 is empty");
+    stop(&server);
+}
+
+TEST(a_solve_without_convergence_is_answered_as_such)
+{
+    struct server server = START("--max-seconds=0.3");
+    struct client_answer answer = ask(&server, "POST", "/solve?poisson=50&maxit=3", NULL);
+
+    CHECK(answer.status == 200 && has(&answer, "\"converged\":false"));
+    CHECK(has(&answer, "within the allowed iterations"));
+    free(answer.body);
+    answer = ask(&server, "POST", ENDLESS, NULL);
+    CHECK(answer.status == 200 && has(&answer, "\"converged\":false"));
+    CHECK(has(&answer, "stopped"));
+    free(answer.body);
+    stop(&server);
+}
+
+TEST(requests_that_make_no_sense_are_refused)
+{
+    struct server server = START("--max-rows=1000");
+
+    refused(ask(&server, "GET", "/nothing", NULL), 404, 0, "error");
+    refused(ask(&server, "GET", "/solve", NULL), 405, 0, "error");
+    refused(ask(&server, "POST", "/healthz", "body"), 405, 0, "error");
+    refused(ask(&server, "POST", "/solve?poisson=0", NULL), 400, 0, "poisson");
+    refused(ask(&server, "POST", "/solve?poisson=1.5", NULL), 400, 0, "poisson");
+    refused(ask(&server, "POST", "/solve?poisson=many", NULL), 400, 0, "poisson");
+    refused(ask(&server, "POST", "/solve?poisson=32", NULL), 413, 0, "more points");
+    refused(ask(&server, "POST", "/solve?poisson=3&tol=0", NULL), 400, 0, "tol");
+    refused(ask(&server, "POST", "/solve?poisson=3&maxit=-1", NULL), 400, 0, "maxit");
+    refused(ask(&server, "POST", "/solve", NULL), 400, 1, "empty");
+    int fd = client_connect(server.port, TIMEOUT_S);
+    CHECK(client_send(fd, "\x16\x03\x01 this is not HTTP\r\n\r\n", 24));
+    char byte;
+    while (recv(fd, &byte, 1, 0) > 0) {
+    }
+    close(fd);
+    stop(&server);
+}
+
+TEST(a_body_over_the_limit_is_refused)
+{
+    struct server server = START("--max-body=1");
+    size_t size = (size_t)3 << 20;
+    char *body = malloc(size);
+
+    memset(body, '\n', size);
+    refused(client_ask(server.port, TIMEOUT_S, "POST", "/solve", body, size), 413, 0, "larger");
+    /* One that announces more than anyone would want to swallow. */
+    int fd = client_connect(server.port, TIMEOUT_S);
+    CHECK(client_send_head(fd, "POST", "/solve", (size_t)1 << 40, false));
+    refused(client_receive(fd), 413, 0, "larger");
+    close(fd);
+    /* One that does not announce its size. */
+    static const char head[] = "POST /solve HTTP/1.1\r\nHost: localhost\r\n"
+                               "Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n";
+    fd = client_connect(server.port, TIMEOUT_S);
+    CHECK(client_send(fd, head, sizeof head - 1));
+    for (int k = 0; k < 3; k++) {
+        CHECK(client_send(fd, "100000\r\n", 8));
+        CHECK(client_send(fd, body, 0x100000));
+        CHECK(client_send(fd, "\r\n", 2));
+    }
+    CHECK(client_send(fd, "0\r\n\r\n", 5));
+    refused(client_receive(fd), 413, 0, "larger");
+    close(fd);
+    free(body);
+    stop(&server);
+}
+
+TEST(a_silent_client_is_closed)
+{
+    struct server server = START("--timeout=1");
+    int fd = client_connect(server.port, TIMEOUT_S);
+    char byte;
+
+    CHECK(client_send_head(fd, "POST", "/solve", 100, false));
+    CHECK(recv(fd, &byte, 1, 0) <= 0);
+    close(fd);
+    CHECK(reaches(&server, 0));
+    stop(&server);
+}
+
+TEST(healthz_is_answered_while_a_gang_runs)
+{
+    struct server server = START();
+    int fd = client_connect(server.port, TIMEOUT_S);
+    struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
+
+    CHECK(client_send_head(fd, "POST", ENDLESS, 0, false));
+    CHECK(reaches(&server, 1));
+    for (int k = 0; k < 50; k++) {
+        CHECK(is_healthy(&server));
+    }
+    CHECK(poll(&poll_fd, 1, 0) == 0);
+    /* Small systems get their turn, too. */
+    solved(ask(&server, "POST", "/solve?poisson=8", NULL));
+    CHECK(poll(&poll_fd, 1, 0) == 0);
+    close(fd);
+    CHECK(reaches(&server, 0));
+    stop(&server);
+}
+
+TEST(the_solve_of_a_client_that_leaves_is_cancelled)
+{
+    struct server server = START("--max-seconds=100000");
+    int fds[4];
+
+    for (int k = 0; k < 4; k++) {
+        fds[k] = client_connect(server.port, TIMEOUT_S);
+        CHECK(client_send_head(fds[k], "POST", ENDLESS, 0, true));
+    }
+    CHECK(reaches(&server, 4));
+    /* One by reset, the others in good order: a running one and queued ones. */
+    struct linger reset = {.l_onoff = 1};
+    setsockopt(fds[1], SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+    for (int k = 0; k < 4; k++) {
+        close(fds[k]);
+    }
+    CHECK(reaches(&server, 0));
+    solved(ask(&server, "POST", "/solve?poisson=30", NULL));
+    stop(&server);
+}
+
+TEST(a_client_that_leaves_while_it_sends_leaves_nothing)
+{
+    struct server server = START();
+    int fd = client_connect(server.port, TIMEOUT_S);
+
+    CHECK(client_send_head(fd, "POST", "/solve", 1000000, false));
+    CHECK(client_send(fd, "%%MatrixMarket ", 15));
+    CHECK(reaches(&server, 1));
+    close(fd);
+    CHECK(reaches(&server, 0));
+    stop(&server);
+}
+
+TEST(a_connection_that_is_kept_alive_is_used_again)
+{
+    struct server server = START();
+    int fd = client_connect(server.port, TIMEOUT_S);
+
+    for (int k = 0; k < 20; k++) {
+        CHECK(client_send_head(fd, "POST", "/solve?poisson=5", 0, true));
+        solved(client_receive(fd));
+        CHECK(client_send_head(fd, "GET", "/healthz", 0, true));
+        struct client_answer answer = client_receive(fd);
+        CHECK(answer.status == 200);
+        free(answer.body);
+    }
+    /* The next question arrives while the first is being solved. */
+    CHECK(client_send_head(fd, "POST", "/solve?poisson=120", 0, true));
+    CHECK(client_send_head(fd, "POST", "/solve?poisson=6", 0, true));
+    solved(client_receive(fd));
+    solved(client_receive(fd));
+    close(fd);
+    stop(&server);
+}
+
+TEST(more_questions_than_allowed_are_refused)
+{
+    struct server server = START("--max-solves=2");
+    int fds[2];
+
+    for (int k = 0; k < 2; k++) {
+        fds[k] = client_connect(server.port, TIMEOUT_S);
+        CHECK(client_send_head(fds[k], "POST", "/solve", 1000, false));
+    }
+    CHECK(reaches(&server, 2));
+    refused(ask(&server, "POST", "/solve?poisson=3", NULL), 503, 0, "too many");
+    close(fds[0]);
+    close(fds[1]);
+    CHECK(reaches(&server, 0));
+    solved(ask(&server, "POST", "/solve?poisson=3", NULL));
+    stop(&server);
+}
+
+enum { CLIENTS = 200 };
+
+struct client {
+    pthread_t thread;
+    const struct server *server;
+    int index;
+    struct client_answer answer;
+};
+
+static void *run_client(void *arg)
+{
+    struct client *client = arg;
+    static const char *const targets[] = {"/solve?poisson=8", "/solve?poisson=20",
+                                          "/solve?poisson=40&rhs=sin", "/solve?poisson=110"};
+
+    client->answer = ask(client->server, "POST", targets[client->index % 4], NULL);
+    return NULL;
+}
+
+TEST(two_hundred_clients_at_once_are_all_answered_and_leave_nothing)
+{
+    struct server server = START();
+    static struct client clients[CLIENTS];
+    int descriptors = 0;
+    int threads = 0;
+
+    for (int round = 0; round < 2; round++) {
+        for (int k = 0; k < CLIENTS; k++) {
+            clients[k] = (struct client){.server = &server, .index = k};
+            CHECK(pthread_create(&clients[k].thread, NULL, run_client, &clients[k]) == 0);
+        }
+        CHECK(is_healthy(&server));
+        for (int k = 0; k < CLIENTS; k++) {
+            pthread_join(clients[k].thread, NULL);
+            solved(clients[k].answer);
+        }
+        CHECK(reaches(&server, 0));
+        /* After the first round everything that is made on demand is there. The connection of the
+         * last /threads may or may not be closed yet. */
+        if (round == 0) {
+            descriptors = count_entries(server.pid, "fd");
+            threads = count_entries(server.pid, "task");
+        }
+    }
+    CHECK(abs(count_entries(server.pid, "fd") - descriptors) <= 1);
+    CHECK(count_entries(server.pid, "task") == threads);
+    stop(&server);
+}
+
+TEST(sigterm_lets_a_running_solve_end)
+{
+    struct server server = START("--grace=100000");
+    int fd = client_connect(server.port, TIMEOUT_S);
+
+    CHECK(client_send_head(fd, "POST", "/solve?poisson=200", 0, false));
+    CHECK(reaches(&server, 1));
+    CHECK(kill(server.pid, SIGTERM) == 0);
+    solved(client_receive(fd));
+    close(fd);
+    wait_for_end(&server);
+}
+
+TEST(sigterm_cancels_solves_after_the_grace_period)
+{
+    struct server server = START("--grace=0.1", "--max-seconds=100000");
+    int fds[3];
+
+    for (int k = 0; k < 3; k++) {
+        fds[k] = client_connect(server.port, TIMEOUT_S);
+        CHECK(client_send_head(fds[k], "POST", ENDLESS, 0, false));
+    }
+    CHECK(reaches(&server, 3));
+    CHECK(kill(server.pid, SIGTERM) == 0);
+    for (int k = 0; k < 3; k++) {
+        refused(client_receive(fds[k]), 503, 0, "cancelled");
+        close(fds[k]);
+    }
+    wait_for_end(&server);
+}
+
+TEST(a_second_signal_cancels_at_once)
+{
+    struct server server = START("--grace=100000", "--max-seconds=100000");
+    int fd = client_connect(server.port, TIMEOUT_S);
+
+    CHECK(client_send_head(fd, "POST", ENDLESS, 0, false));
+    CHECK(reaches(&server, 1));
+    CHECK(kill(server.pid, SIGTERM) == 0);
+    /* It no longer listens: the first signal has been handled. */
+    for (int probe; (probe = client_connect(server.port, TIMEOUT_S)) >= 0;) {
+        close(probe);
+    }
+    CHECK(kill(server.pid, SIGINT) == 0);
+    refused(client_receive(fd), 503, 0, "cancelled");
+    close(fd);
+    wait_for_end(&server);
+}
+
+TEST(wrong_options_and_a_port_in_use_are_told)
+{
+    struct server server = START();
+    char command[512];
+    const char *const wrong[] = {"--port=x", "--nonsense", "--max-body=0", "--loomp-nonsense=1"};
+
+    for (size_t k = 0; k < sizeof wrong / sizeof *wrong; k++) {
+        snprintf(command, sizeof command, "'%s' %s >/dev/null 2>&1", server_path, wrong[k]);
+        int status = system(command);
+        CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 2);
+    }
+    snprintf(command, sizeof command, "'%s' --port=%d 2>&1 | grep -q 'cannot listen'", server_path,
+             server.port);
+    CHECK(system(command) == 0);
+    snprintf(command, sizeof command, "'%s' --help | grep -q max-body", server_path);
+    CHECK(system(command) == 0);
+    stop(&server);
+}
+
+int main(int argc, char **argv)
+{
+    server_path = argc > 1 ? argv[1] : getenv("SOLVE_SERVER");
+    data_path = argc > 2 ? argv[2] : getenv("EXAMPLE_DATA");
+    if (server_path == NULL || data_path == NULL || access(server_path, X_OK) < 0) {
+        printf("skipped: solve-server is not built (configure says why)\n0 passed, 0 failed\n");
+        return 77;
+    }
+    signal(SIGPIPE, SIG_IGN);
+    return harness_run(argc > 3 ? 2 : 1, argc > 3 ? (char *[]){argv[0], argv[3], NULL} : argv);
+}

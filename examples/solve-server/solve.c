@@ -12,12 +12,14 @@
 
 #include <errno.h>
 #include <math.h>
+#include <omp.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 /* Times are doubles of nanoseconds: exact to a microsecond for a hundred years. */
 static double now_ns(void)
@@ -234,6 +236,15 @@ static bool is_large(const struct solve *solve, int64_t entries)
     return entries >= solve->limits->gang_entries;
 }
 
+/* On the loop, a system gets as many threads as it would get as a job, so that a comparison shows
+ * where the work runs and nothing else. */
+static void set_inline_width(struct solve *solve, int64_t entries)
+{
+    loomp_pool *pool = loomp_pool_named(loomp_current(), "compute");
+
+    omp_set_num_threads(is_large(solve, entries) ? loomp_pool_threads(pool) : 1);
+}
+
 /* --- the jobs ----------------------------------------------------------------------------------- */
 
 static void run_stage(struct solve *solve)
@@ -245,6 +256,9 @@ static void run_stage(struct solve *solve)
         if (solve->body != NULL) {
             read_matrix(solve);
         } else {
+            if (solve->inline_) {
+                set_inline_width(solve, poisson_entries(solve->poisson));
+            }
             generate_matrix(solve);
         }
         if (solve->failed) {
@@ -255,6 +269,9 @@ static void run_stage(struct solve *solve)
             solve->running_ns += now_ns() - solve->started_ns;
             return;
         }
+    }
+    if (solve->inline_) {
+        set_inline_width(solve, solve->a.entries);
     }
     solve_system(solve);
 }
@@ -318,16 +335,22 @@ void solve_cancel(struct solve *solve)
 
 void solve_inline(struct solve *solve)
 {
-    cpu_set_t mask;
-    bool have_mask = sched_getaffinity(0, sizeof mask, &mask) == 0;
+    cpu_set_t pinned;
+    cpu_set_t allowed;
+    bool have_masks = sched_getaffinity(0, sizeof pinned, &pinned) == 0 &&
+                      sched_getaffinity(getpid(), sizeof allowed, &allowed) == 0;
 
     begin(solve);
     solve->inline_ = true;
     solve->job.kind = LOOMP_GANG; /* one stage: there is no second queue to wait in */
+    /* A server that solves on its loop would not have pinned that thread to the CPU for I/O, so for
+     * the comparison it may run where main() may. Afterwards it is put back, also in case the OpenMP
+     * runtime has bound it to a place of its choice. */
+    if (have_masks) {
+        sched_setaffinity(0, sizeof allowed, &allowed);
+    }
     run_stage(solve);
-    /* The OpenMP runtime may have bound the loop's thread to a place of its choice when the first
-     * region began here; without this, later measurements would be of a loop on another CPU. */
-    if (have_mask) {
-        sched_setaffinity(0, sizeof mask, &mask);
+    if (have_masks) {
+        sched_setaffinity(0, sizeof pinned, &pinned);
     }
 }

@@ -13,7 +13,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
-enum { PLACES, PROC_BIND, STACKSIZE, HIDDEN_HELPER, USE_YIELD, HOT_TEAMS };
+enum { PLACES, PROC_BIND, STACKSIZE, HIDDEN_HELPER, HIDDEN_THREADS, USE_YIELD, HOT_TEAMS };
 
 static const char *const names[LP_OPENMP_VARIABLES] = {
     [PLACES] = "OMP_PLACES",
@@ -21,8 +21,11 @@ static const char *const names[LP_OPENMP_VARIABLES] = {
     [STACKSIZE] = "OMP_STACKSIZE",
     /* eight unbound threads that nobody asked for */
     [HIDDEN_HELPER] = "LIBOMP_USE_HIDDEN_HELPER_TASK",
+    /* and with the helpers off but not their number, libomp 14 miscounts its free slots: an assertion
+     * stops the process when some 24 threads have met a pragma */
+    [HIDDEN_THREADS] = "LIBOMP_NUM_HIDDEN_HELPER_THREADS",
     /* two teams make libomp believe it is oversubscribed and yield in every spin; one place, one
-     * team keeps that from being true (probe two-teams) */
+     * team keeps that from being true (probe two-teams), unless the plan itself crowds the CPUs */
     [USE_YIELD] = "KMP_USE_YIELD",
     /* a narrower region keeps the team's other threads (probe region-cycle) */
     [HOT_TEAMS] = "KMP_HOT_TEAMS_MODE",
@@ -90,7 +93,10 @@ int lp_openmp_environment_set(struct lp_openmp_environment *environment, const s
         err = set_if_unset(environment, HIDDEN_HELPER, "0");
     }
     if (!err) {
-        err = set_if_unset(environment, USE_YIELD, "0");
+        err = set_if_unset(environment, HIDDEN_THREADS, "0");
+    }
+    if (!err) {
+        err = set_if_unset(environment, USE_YIELD, plan->crowded ? "1" : "0");
     }
     if (!err) {
         err = set_if_unset(environment, HOT_TEAMS, "1");
@@ -111,19 +117,16 @@ void lp_openmp_environment_restore(struct lp_openmp_environment *environment)
     }
 }
 
-const char *lp_openmp_late_default(unsigned index)
+const char *lp_openmp_late_default(unsigned index, bool crowded)
 {
-    static const struct {
-        int variable;
-        const char *text;
-    } late[] = {
-        {USE_YIELD, "KMP_USE_YIELD=0"},
-        {HOT_TEAMS, "KMP_HOT_TEAMS_MODE=1"},
-    };
-    if (index >= sizeof late / sizeof *late) {
+    switch (index) {
+    case 0:
+        return getenv(names[USE_YIELD]) ? "" : crowded ? "KMP_USE_YIELD=1" : "KMP_USE_YIELD=0";
+    case 1:
+        return getenv(names[HOT_TEAMS]) ? "" : "KMP_HOT_TEAMS_MODE=1";
+    default:
         return NULL;
     }
-    return getenv(names[late[index].variable]) ? "" : late[index].text;
 }
 
 /* OMP_STACKSIZE: a number with B, K (default), M or G; 0 for anything else. */

@@ -7,7 +7,7 @@
 
 #include <stddef.h>
 
-enum { LP_OPENMP_VARIABLES = 6 };
+enum { LP_OPENMP_VARIABLES = 7 };
 
 struct lp_openmp_environment {
     bool was_set[LP_OPENMP_VARIABLES]; /* by us: to be taken out again */
@@ -26,7 +26,7 @@ void lp_openmp_environment_restore(struct lp_openmp_environment *environment);
 
 /* The i-th setting that also works after libomp has started, as "KMP_NAME=value", for
  * kmp_set_defaults; NULL past the end. Those that the user set are left out ("" is returned). */
-const char *lp_openmp_late_default(unsigned index);
+const char *lp_openmp_late_default(unsigned index, bool crowded);
 
 /* The stack size for compute threads: `wanted`, or if 0 the largest of OMP_STACKSIZE, RLIMIT_STACK
  * and 8 MiB, because automatic arrays used to live on main's stack. */

@@ -164,6 +164,7 @@ static int place_compute(struct maker *maker, unsigned wanted)
         }
     }
     unsigned count = wanted ? wanted : free_cores ? free_cores : 1;
+    plan->crowded = count > maker->core_count;
     int err = 0;
     plan->compute = calloc(count, sizeof *plan->compute);
     if (!plan->compute) {

@@ -27,6 +27,7 @@ struct lp_plan {
     lp_cpuset *io_cpus;       /* of all loops; the blocking threads use them too */
     unsigned compute_count;
     struct lp_place *compute; /* the places of the pool `compute`, in wake order */
+    bool crowded;             /* several compute threads share a CPU */
     lp_cpuset *cpus;          /* all together */
     char reasons[1024];       /* lines, each with a newline */
 };

@@ -133,6 +133,7 @@ static int start_compute(struct lp_parts *parts)
         .topology = &parts->topology,
         .places = parts->plan.compute,
         .threads = parts->plan.compute_count,
+        .crowded = parts->plan.crowded,
         .stack_bytes =
             lp_openmp_stack_bytes((size_t)lp_settings_int(config, LP_COMPUTE_STACK_SIZE)),
         .queue_limit = (uint64_t)lp_settings_int(config, LP_QUEUE_LIMIT),

@@ -241,7 +241,7 @@ void lp_gang_run_in_place(struct loomp_pool *pool, void *item)
 static void lead(void *arg)
 {
     struct loomp_pool *pool = arg;
-    lp_openmp_start(pool->options.stack_bytes);
+    lp_openmp_start(pool->options.stack_bytes, pool->options.crowded);
     lp_openmp_own_regions();
     for (;;) {
         rest(pool, wait_for_job, pool);
@@ -320,10 +320,16 @@ void lp_gang_rest_in_job(struct loomp_pool *pool, void (*wait)(void *arg), void 
     lp_fp_restore(fp_control);
 }
 
+/* All that was waiting has left the queues; or nobody is left to serve it, because every worker's
+ * job waits, perhaps for a gang that cannot begin before this one ends. */
 static bool served(struct until *until)
 {
+    struct loomp_pool *pool = until->pool;
+    if (atomic_load_explicit(&pool->blocked, memory_order_seq_cst) >= pool->width) {
+        return true;
+    }
     for (int i = 0; i < LP_PRIORITIES; i++) {
-        if (atomic_load_explicit(&until->pool->serial[i].head, memory_order_seq_cst) <
+        if (atomic_load_explicit(&pool->serial[i].head, memory_order_seq_cst) <
             until->heads[i]) {
             return false;
         }

@@ -25,26 +25,34 @@ static int user_levels;
 static int places; /* that libomp knew then */
 static bool started;
 
-void lp_openmp_start(size_t stack_bytes)
+static void set_defaults(bool crowded)
 {
-    if (started) {
-        return;
-    }
-    user_dynamic = omp_get_dynamic();
-    user_levels = omp_get_max_active_levels();
-    places = omp_get_num_places();
-    for (unsigned i = 0; lp_openmp_late_default(i); i++) {
+    for (unsigned i = 0; lp_openmp_late_default(i, crowded); i++) {
         char setting[64];
-        strncpy(setting, lp_openmp_late_default(i), sizeof setting - 1);
+        strncpy(setting, lp_openmp_late_default(i, crowded), sizeof setting - 1);
         setting[sizeof setting - 1] = '\0';
         if (*setting) {
             kmp_set_defaults(setting);
         }
     }
-    if (!lp_openmp_user_sets_stack()) {
-        /* Without effect once libomp has created threads, and then it does no harm. */
-        kmp_set_stacksize_s(stack_bytes);
+}
+
+void lp_openmp_start(size_t stack_bytes, bool crowded)
+{
+    static bool was_crowded;
+    if (!started) {
+        user_dynamic = omp_get_dynamic();
+        user_levels = omp_get_max_active_levels();
+        places = omp_get_num_places();
+        if (!lp_openmp_user_sets_stack()) {
+            /* Without effect once libomp has created threads, and then it does no harm. */
+            kmp_set_stacksize_s(stack_bytes);
+        }
     }
+    if (!started || was_crowded != crowded) {
+        set_defaults(crowded);
+    }
+    was_crowded = crowded;
     started = true;
 }
 

@@ -3,11 +3,13 @@
 #ifndef LP_TEAM_OPENMP_H
 #define LP_TEAM_OPENMP_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* Starts libomp on the calling thread, if nobody has, and sets the defaults that can be set late. On
- * the thread that leads the first gang team. */
-void lp_openmp_start(size_t stack_bytes);
+ * the thread that leads the gang team. crowded: several compute threads share a CPU, so that
+ * libomp's spinning threads must yield. */
+void lp_openmp_start(size_t stack_bytes, bool crowded);
 
 /* Settings of loomp's own regions, for the calling leader: exact sizes, one level. */
 void lp_openmp_own_regions(void);
@@ -16,8 +18,9 @@ void lp_openmp_own_regions(void);
  * region without a num_threads clause gets. */
 void lp_openmp_user_regions(unsigned threads);
 
-/* For a thread of loomp's that is in no team but runs user code: any region there is a team of one.
- * Bind the thread afterwards, because libomp may bind a thread that it sees for the first time. */
+/* For a thread that runs SERIAL jobs: any region there is a team of one, also where the team around
+ * it is one thread and therefore no active level. Bind a thread that is in no team afterwards,
+ * because libomp may bind a thread that it sees for the first time. */
 void lp_openmp_isolate_thread(void);
 
 /* Whether the calling thread is inside a parallel region (of any size). */

@@ -34,6 +34,7 @@ struct lp_pool_options {
     const struct lp_place *places; /* one per thread; a blocking pool has one for all */
     unsigned threads;
     bool blocking;
+    bool crowded; /* several threads share a CPU */
     size_t stack_bytes;
     uint64_t queue_limit;
     uint64_t spin_ns;
@@ -93,6 +94,7 @@ struct loomp_pool {
     _Atomic uint32_t attention;         /* the gang leader wants to hear of every job boundary */
     _Atomic uint32_t relief;            /* workers that serve beside a gang that has all places */
     _Atomic uint32_t stopping;
+    _Atomic uint32_t blocked;           /* workers whose job waits for others */
     _Atomic uint32_t place_epoch;       /* grows when places are given back ... */
     _Atomic uint32_t place_waiters;     /* ... for resumed workers that want theirs */
 

@@ -15,6 +15,7 @@
 
 #include "base/futex.h"
 #include "base/self.h"
+#include "team/openmp.h"
 
 enum { LOOKS_PER_CLOCK = 64 };
 
@@ -199,6 +200,7 @@ static void pause(struct loomp_pool *pool, struct lp_worker *worker, unsigned in
 void lp_worker_loop(struct loomp_pool *pool, unsigned index)
 {
     struct lp_worker *worker = &pool->workers[index];
+    lp_openmp_isolate_thread();
     take_place(worker);
     while (!stopping(pool)) {
         bool holds = atomic_load_explicit(&worker->busy, memory_order_relaxed); /* our own word */
@@ -215,7 +217,9 @@ void lp_worker_leave_place(struct loomp_pool *pool)
 {
     struct lp_worker *worker = &pool->workers[lp_self.index];
     lp_card_state(&worker->card, LOOMP_STATE_PAUSED);
+    atomic_fetch_add_explicit(&pool->blocked, 1, memory_order_seq_cst);
     if (lp_self.relieving) {
+        tell_gang_leader(pool);
         atomic_fetch_sub_explicit(&pool->relief, 1, memory_order_seq_cst);
         if (lp_pool_has_serial(pool)) {
             lp_pool_wake_for_serial(pool);
@@ -249,5 +253,6 @@ void lp_worker_reenter_place(struct loomp_pool *pool)
         }
         atomic_fetch_sub_explicit(&pool->place_waiters, 1, memory_order_seq_cst);
     }
+    atomic_fetch_sub_explicit(&pool->blocked, 1, memory_order_seq_cst);
     lp_card_state(&worker->card, LOOMP_STATE_BUSY);
 }

@@ -544,7 +544,7 @@ TEST(two_hundred_clients_at_once_are_all_answered_and_leave_nothing)
 
 TEST(sigterm_lets_a_running_solve_end)
 {
-    struct server server = START("--grace=100000");
+    struct server server = START("--grace=80000");
     int fd = client_connect(server.port, TIMEOUT_S);
 
     CHECK(client_send_head(fd, "POST", "/solve?poisson=200", 0, false));
@@ -575,7 +575,7 @@ TEST(sigterm_cancels_solves_after_the_grace_period)
 
 TEST(a_second_signal_cancels_at_once)
 {
-    struct server server = START("--grace=100000", "--max-seconds=100000");
+    struct server server = START("--grace=80000", "--max-seconds=100000");
     int fd = client_connect(server.port, TIMEOUT_S);
 
     CHECK(client_send_head(fd, "POST", ENDLESS, 0, false));

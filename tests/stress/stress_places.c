@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: MIT */
+/* One place, one team at a time: every job marks its place as taken while it runs, in each thread of
+ * a gang's regions and in each SERIAL job, and finds it free before. Gangs of every width, SERIAL
+ * jobs that wait in the middle, gangs that pause. Relief is switched off, because it is the one
+ * exception. A wrong order of two stores shows here after some ten thousand meetings. */
+#define SUITE "stress places"
+#include "../unit/gate.h"
+
+#include <errno.h>
+#include <omp.h>
+#include <stdatomic.h>
+
+enum { PLACES = 1024, WINDOW = 64 };
+
+static struct {
+    _Alignas(128) _Atomic int taken;
+} places[PLACES];
+
+static _Atomic long violations, finished;
+static loomp_pool *compute;
+
+static long jobs_in_all(void)
+{
+    const char *text = getenv("LOOMP_STRESS_JOBS");
+    return text ? atol(text) / 10 : 100000;
+}
+
+static void take(int place)
+{
+    if (atomic_exchange_explicit(&places[place].taken, 1, memory_order_relaxed)) {
+        violations++;
+    }
+}
+
+static void leave(int place)
+{
+    atomic_store_explicit(&places[place].taken, 0, memory_order_relaxed);
+}
+
+/* A little time on the place, without touching the clock. */
+static void dwell(int turns)
+{
+    for (int i = 0; i < turns; i++) {
+        __asm__ volatile("" ::: "memory");
+    }
+}
+
+static int serial(loomp_job *job)
+{
+    int place = loomp_thread_index(compute);
+    take(place);
+    dwell((int)((uintptr_t)job >> 6 & 63));
+    leave(place);
+    return 0;
+}
+
+static int nothing(loomp_job *job)
+{
+    (void)job;
+    return 0;
+}
+
+/* Gives its place up in the middle. */
+static int serial_that_waits(loomp_job *job)
+{
+    int place = loomp_thread_index(compute);
+    loomp_job child;
+    loomp_group group;
+    loomp_group_init(&group, loomp_current());
+    loomp_job_init(&child, nothing, NULL);
+    child.kind = LOOMP_GANG;
+    child.group = &group;
+    take(place);
+    dwell(20);
+    leave(place);
+    int err = loomp_submit(loomp_current(), &child);
+    if (!err) {
+        err = loomp_group_wait(&group, -1);
+    }
+    take(place);
+    dwell(20);
+    leave(place);
+    CHECK(err == 0 || err == -EAGAIN);
+    (void)job;
+    return 0;
+}
+
+static void region(void)
+{
+#pragma omp parallel
+    {
+        int place = loomp_thread_index(compute);
+        take(place);
+        dwell(50);
+        leave(place);
+    }
+}
+
+static int gang(loomp_job *job)
+{
+    region();
+    region();
+    if ((uintptr_t)job & 64) {
+        CHECK(loomp_gang_pause(loomp_current()) >= 0);
+        region();
+    }
+    return 0;
+}
+
+static void count(loomp_job *job, int status)
+{
+    CHECK(status == 0);
+    atomic_fetch_add(&finished, 1);
+    atomic_store_explicit((_Atomic uint32_t *)job->data, 1, memory_order_release);
+}
+
+static void *submitter(void *runtime)
+{
+    static _Atomic int next_seed;
+    unsigned seed = 12345u + 77u * (unsigned)next_seed++;
+    loomp_job jobs[WINDOW];
+    _Atomic uint32_t free_slots[WINDOW];
+    for (int i = 0; i < WINDOW; i++) {
+        atomic_init(&free_slots[i], 1);
+    }
+    long mine = jobs_in_all() / 3;
+    for (long i = 0; i < mine; i++) {
+        int slot = (int)(i % WINDOW);
+        while (!atomic_load_explicit(&free_slots[slot], memory_order_acquire)) {
+            sched_yield();
+        }
+        seed = seed * 1103515245u + 12345u;
+        unsigned dice = seed >> 16 & 63;
+        loomp_job_init(&jobs[slot], dice < 4 ? gang : dice < 6 ? serial_that_waits : serial, count);
+        jobs[slot].kind = dice < 4 ? LOOMP_GANG : LOOMP_SERIAL;
+        jobs[slot].width = dice % 4;
+        jobs[slot].data = &free_slots[slot];
+        atomic_store_explicit(&free_slots[slot], 0, memory_order_relaxed);
+        CHECK(loomp_submit(runtime, &jobs[slot]) == 0);
+        if (seed & 1u << 20) {
+            dwell((int)(seed >> 8 & 4095)); /* lets workers run dry now and then */
+        }
+    }
+    for (int i = 0; i < WINDOW; i++) {
+        while (!atomic_load_explicit(&free_slots[i], memory_order_acquire)) {
+            sched_yield();
+        }
+    }
+    return NULL;
+}
+
+static void meet(const char *spin_us)
+{
+    loomp_runtime *runtime =
+        runtime_with(workers_under_test(), (const char *const[]){"gang.relief_us", "1e7",
+                                                                 "spin_us", spin_us, NULL});
+    if (!runtime) {
+        return;
+    }
+    compute = loomp_pool_named(runtime, "compute");
+    violations = finished = 0;
+    pthread_t threads[3];
+    for (int i = 0; i < 3; i++) {
+        pthread_create(&threads[i], NULL, submitter, runtime);
+    }
+    for (int i = 0; i < 3; i++) {
+        pthread_join(threads[i], NULL);
+    }
+    CHECK(loomp_stop(runtime) == 0);
+    CHECK(violations == 0);
+    CHECK(finished == jobs_in_all() / 3 * 3);
+}
+
+TEST(no_place_is_used_by_two_threads_where_workers_search)
+{
+    meet("25");
+}
+
+TEST(no_place_is_used_by_two_threads_where_workers_park_at_once)
+{
+    meet("0");
+}
+
+int main(int argc, char **argv)
+{
+    return harness_run(argc, argv);
+}

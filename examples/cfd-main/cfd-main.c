@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The flow in a square cavity under a moving lid: vorticity and stream function on a grid, explicit
  * steps, Jacobi sweeps. An ordinary OpenMP program with regions in main() and in its functions; it
- * writes a checkpoint every few steps. In two forms, cfd-plain.c and cfd-main.c, of which the second
+ * writes a checkpoint every few steps. There are two forms, cfd-plain.c and cfd-main.c; the second
  * has a socket that tells how far it is, and checkpoints that do not hold up steps, both by loomp:
  * diff shows what that takes.
  *

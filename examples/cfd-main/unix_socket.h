@@ -4,7 +4,7 @@
 #ifndef UNIX_SOCKET_H
 #define UNIX_SOCKET_H
 
-/* A socket that listens at path (one left behind by an earlier run is replaced), or -1 with errno. */
+/* A socket that listens at path, or -1 with errno. One left by an earlier run is replaced. */
 int unix_socket_listen(const char *path);
 
 /* Takes a connection off a listening socket, writes one short text to it and closes it. Does not

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* On a loop nothing waits: every call that would says so at once. The pattern is to submit and to go
- * on in `done`, which runs on the same loop. */
+/* On a loop nothing waits: every call that would says so at once. The pattern is to submit and to
+ * go on in `done`, which runs on the same loop. */
 #include "pattern.h"
 
 #include <errno.h>

@@ -78,7 +78,8 @@ int main(void)
     loomp_group group;
     loomp_group_init(&group, runtime);
 
-    loomp_job self = LOOMP_JOB_INIT(wait_for_own_group, NULL), other = LOOMP_JOB_INIT(nothing, NULL);
+    loomp_job self = LOOMP_JOB_INIT(wait_for_own_group, NULL);
+    loomp_job other = LOOMP_JOB_INIT(nothing, NULL);
     self.group = other.group = &group;
     EXPECT(loomp_submit(runtime, &self) == 0 && loomp_submit(runtime, &other) == 0);
     EXPECT(loomp_group_wait(&group, -1) == 0);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Parallel regions of the application's own beside loomp's: on which CPUs main() and a thread that it
- * creates may run, and how many threads a region of main()'s has and where they may run, before
+/* Parallel regions of the application's own beside loomp's: on which CPUs main() and a thread that
+ * it creates may run, and how many threads a region of main()'s has and where they may run, before
  * loomp_start, after it and after loomp_stop. Each case is a process, because OpenMP starts once:
  *
- *   regions first   main() has had a region before loomp_start, or any pragma at all: compilers call
- *                   libomp on entry to a function with a pragma
+ *   regions first   main() has had a region before loomp_start, or any pragma at all: compilers
+ *                   call libomp on entry to a function with a pragma
  *   loomp first     the first region comes after loomp_start
  *
  * with either value of the setting `bind`. */

@@ -80,7 +80,7 @@ struct http {
 /* What con_cls points to for requests that need no memory. */
 static char plain_request;
 
-/* --- running libmicrohttpd on the loop ---------------------------------------------------------- */
+/* --- running libmicrohttpd on the loop ------------------------------------------------------- */
 
 static void run_daemon(struct http *http)
 {
@@ -108,10 +108,11 @@ static void on_timeout(struct ev_loop *ev, ev_timer *watcher, int events)
     run_daemon(watcher->data);
 }
 
-/* --- clients that leave ------------------------------------------------------------------------- */
+/* --- clients that leave ---------------------------------------------------------------------- */
 
 /* libmicrohttpd does not look at a suspended connection. This set does: edge-triggered, because a
- * client may send its next request early, which must neither wake us again and again nor be read. */
+ * client may send its next request early, which must neither wake us again and again nor be read.
+ */
 static void watch_client(struct request *request)
 {
     const union MHD_ConnectionInfo *info =
@@ -145,7 +146,7 @@ static void on_gone(struct ev_loop *ev, ev_io *watcher, int revents)
     }
 }
 
-/* --- requests ----------------------------------------------------------------------------------- */
+/* --- requests -------------------------------------------------------------------------------- */
 
 static struct request *request_new(struct http *http, struct MHD_Connection *connection)
 {
@@ -245,7 +246,7 @@ static bool receive(struct request *request, const char *data, size_t size)
     return true;
 }
 
-/* --- the query ---------------------------------------------------------------------------------- */
+/* --- the query ------------------------------------------------------------------------------- */
 
 static const char *argument(struct request *request, const char *name)
 {
@@ -289,7 +290,8 @@ static void read_query(struct request *request)
     }
     if (side * side > (double)solve->limits->max_rows ||
         5.0 * side * side > (double)solve->limits->max_entries) {
-        refuse(request, MHD_HTTP_CONTENT_TOO_LARGE, "the grid has more points than the server takes");
+        refuse(request, MHD_HTTP_CONTENT_TOO_LARGE,
+               "the grid has more points than the server takes");
     }
     if (!number_argument(request, "offload", 0.0, 1.0, &offload)) {
         refuse(request, MHD_HTTP_BAD_REQUEST, "offload is neither 0 nor 1");
@@ -309,15 +311,15 @@ static void read_query(struct request *request)
     }
 }
 
-/* --- answers ------------------------------------------------------------------------------------ */
+/* --- answers --------------------------------------------------------------------------------- */
 
 static answer send_text(struct MHD_Connection *connection, int status, const char *type, char *text,
                         size_t size)
 {
     if (text == NULL) {
         static char nothing[] = "{\"error\":\"no memory for the answer\"}";
-        struct MHD_Response *response = MHD_create_response_from_buffer(
-            sizeof nothing - 1, nothing, MHD_RESPMEM_PERSISTENT);
+        struct MHD_Response *response =
+            MHD_create_response_from_buffer(sizeof nothing - 1, nothing, MHD_RESPMEM_PERSISTENT);
         answer sent = MHD_queue_response(connection, MHD_HTTP_SERVICE_UNAVAILABLE, response);
         MHD_destroy_response(response);
         return sent;
@@ -429,7 +431,7 @@ static answer send_plain(struct http *http, struct MHD_Connection *connection, c
     return send_threads(http, connection);
 }
 
-/* --- solving ------------------------------------------------------------------------------------ */
+/* --- solving --------------------------------------------------------------------------------- */
 
 static void on_finished(struct solve *solve)
 {
@@ -486,8 +488,8 @@ static bool answer_early(struct request *request)
     struct http *http = request->http;
     const char *length = MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND,
                                                      MHD_HTTP_HEADER_CONTENT_LENGTH);
-    const char *expect = MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND,
-                                                     MHD_HTTP_HEADER_EXPECT);
+    const char *expect =
+        MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_EXPECT);
     unsigned long long bytes = length != NULL ? strtoull(length, NULL, 10) : 0;
 
     if (bytes > http->options.max_body_bytes) {
@@ -574,7 +576,7 @@ static void on_completed(void *cls, struct MHD_Connection *connection, void **co
     *con_cls = NULL;
 }
 
-/* --- opening and closing ------------------------------------------------------------------------ */
+/* --- opening and closing --------------------------------------------------------------------- */
 
 static void http_free(struct http *http)
 {
@@ -621,23 +623,25 @@ static struct MHD_Response *constant(const void *text, size_t size, const char *
 static struct MHD_Daemon *start_daemon(struct http *http, const struct sockaddr_in *address)
 {
     const struct http_options *o = &http->options;
+    struct MHD_OptionItem items[] = {
+        {MHD_OPTION_LISTEN_BACKLOG_SIZE, 1024, NULL},
+        {MHD_OPTION_CONNECTION_LIMIT, o->max_connections, NULL},
+        {MHD_OPTION_CONNECTION_TIMEOUT, o->timeout_s, NULL},
+        {MHD_OPTION_CONNECTION_MEMORY_LIMIT, 64 * 1024, NULL},
+        {MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)on_completed, http},
+        {MHD_OPTION_END, 0, NULL},
+    };
 
-    return MHD_start_daemon(
-        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, (uint16_t)o->port, NULL, NULL,
-        on_request, http,
-        MHD_OPTION_SOCK_ADDR, address,
-        MHD_OPTION_LISTEN_BACKLOG_SIZE, 1024u,
-        MHD_OPTION_CONNECTION_LIMIT, (unsigned)o->max_connections,
-        MHD_OPTION_CONNECTION_TIMEOUT, o->timeout_s,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)64 * 1024,
-        MHD_OPTION_NOTIFY_COMPLETED, on_completed, http,
-        MHD_OPTION_END);
+    return MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, (uint16_t)o->port, NULL, NULL,
+                            on_request, http, MHD_OPTION_SOCK_ADDR, address, MHD_OPTION_ARRAY,
+                            items, MHD_OPTION_END);
 }
 
 int http_open(struct http **out, loomp_runtime *runtime, loomp_loop *loop,
               const struct http_options *options)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)options->port)};
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons((uint16_t)options->port)};
     struct http *http;
     int err;
 
@@ -693,7 +697,7 @@ int http_port(const struct http *http)
     return http->port;
 }
 
-/* --- shutting down ------------------------------------------------------------------------------ */
+/* --- shutting down --------------------------------------------------------------------------- */
 
 static void cancel_all(struct http *http)
 {

@@ -11,15 +11,15 @@
 #include "solve.h"
 
 struct http_options {
-    const char *address;      /* numeric IPv4 address to listen on */
-    int port;                 /* 0: any free one */
-    size_t max_body_bytes;    /* of one request */
-    size_t max_held_bytes;    /* of all requests being received or answered */
-    int max_solves;           /* questions being received or answered; more get 503 */
-    int max_connections;      /* more wait to be accepted */
-    unsigned timeout_s;       /* of a silent connection; a body has ten times as long in all */
-    double grace_s;           /* for running solves after http_shutdown */
-    bool offload;             /* the default; ?offload=0 and 1 override it */
+    const char *address;   /* numeric IPv4 address to listen on */
+    int port;              /* 0: any free one */
+    size_t max_body_bytes; /* of one request */
+    size_t max_held_bytes; /* of all requests being received or answered */
+    int max_solves;        /* questions being received or answered; more get 503 */
+    int max_connections;   /* more wait to be accepted */
+    unsigned timeout_s;    /* of a silent connection; a body has ten times as long in all */
+    double grace_s;        /* for running solves after http_shutdown */
+    bool offload;          /* the default; ?offload=0 and 1 override it */
     struct solve_limits solve;
 };
 
@@ -32,8 +32,8 @@ int http_open(struct http **http, loomp_runtime *runtime, loomp_loop *loop,
 
 int http_port(const struct http *http);
 
-/* Accepts no more questions, lets those under way end (the second call, and the grace period, cancel
- * them), then calls fn(arg) on the loop. On the loop's thread. */
+/* Accepts no more questions, lets those under way end (the second call, and the grace period,
+ * cancel them), then calls fn(arg) on the loop. On the loop's thread. */
 void http_shutdown(struct http *http, void (*fn)(void *arg), void *arg);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* loadgen: asks a running solve-server many questions at once while it measures how soon /healthz is
- * answered; first with the solves offloaded, then with the same solves on the server's loop. One
+/* loadgen: asks a running solve-server many questions at once while it measures how soon /healthz
+ * is answered; first with the solves offloaded, then with the same solves on the server's loop. One
  * thread per question, one for the measurement; main() waits and reports. */
 #include "client.h"
 
@@ -73,7 +73,7 @@ static void sleep_until(double when)
     }
 }
 
-/* --- the measurement ---------------------------------------------------------------------------- */
+/* --- the measurement ------------------------------------------------------------------------- */
 
 static bool keep_sample(struct probe *probe, double sample)
 {
@@ -180,7 +180,7 @@ static void probe_stop(struct probe *probe)
     pthread_join(probe->thread, NULL);
 }
 
-/* --- the questions ------------------------------------------------------------------------------ */
+/* --- the questions --------------------------------------------------------------------------- */
 
 static void read_file(struct question *question, const char *path)
 {
@@ -219,8 +219,7 @@ static void question_init(struct question *question, const char *item)
     memset(question, 0, sizeof *question);
     question->name = slash != NULL ? slash + 1 : item;
     if (strncmp(item, "poisson:", 8) == 0) {
-        snprintf(question->target, sizeof question->target, "/solve?poisson=%s&offload=",
-                 item + 8);
+        snprintf(question->target, sizeof question->target, "/solve?poisson=%s&offload=", item + 8);
         return;
     }
     snprintf(question->target, sizeof question->target, "/solve?offload=");
@@ -235,8 +234,8 @@ static void *ask(void *arg)
     double began = now_s();
 
     snprintf(target, sizeof target, "%s%d", question->target, asking->pass == PASS_OFFLOADED);
-    question->answers[asking->pass] = client_ask(asking->port, ANSWER_TIMEOUT_S, "POST", target,
-                                                 question->body, question->size);
+    question->answers[asking->pass] =
+        client_ask(asking->port, ANSWER_TIMEOUT_S, "POST", target, question->body, question->size);
     question->seconds[asking->pass] = now_s() - began;
     atomic_fetch_add(&answered, 1);
     return NULL;
@@ -297,7 +296,7 @@ static bool run_pass(enum pass pass, int port, struct question *questions, int c
     return true;
 }
 
-/* --- the report --------------------------------------------------------------------------------- */
+/* --- the report ------------------------------------------------------------------------------ */
 
 static double number_of(const struct client_answer *answer, const char *name)
 {

@@ -20,7 +20,7 @@ struct program {
     sem_t ended;
 };
 
-/* --- options ------------------------------------------------------------------------------------ */
+/* --- options --------------------------------------------------------------------------------- */
 
 struct option_row {
     const char *name;
@@ -82,12 +82,12 @@ static int take_option(struct http_options *o, const char *name, const char *tex
     double number = 0.0;
     int err = 0;
 
-#define NUMBER(low, high, assign)                            \
-    do {                                                     \
-        err = take_number(name, text, low, high, &number);   \
-        if (err == 0) {                                      \
-            assign;                                          \
-        }                                                    \
+#define NUMBER(low, high, assign)                                                                  \
+    do {                                                                                           \
+        err = take_number(name, text, low, high, &number);                                         \
+        if (err == 0) {                                                                            \
+            assign;                                                                                \
+        }                                                                                          \
     } while (0)
 
     if (strcmp(name, "bind") == 0) {
@@ -149,7 +149,7 @@ static int take_arguments(struct http_options *o, int argc, char **argv)
     return 0;
 }
 
-/* --- on the loop -------------------------------------------------------------------------------- */
+/* --- on the loop ----------------------------------------------------------------------------- */
 
 static void on_ended(void *arg)
 {
@@ -196,7 +196,7 @@ static int set_up(loomp_loop *loop, void *arg)
     return 0;
 }
 
-/* --- the plain thread --------------------------------------------------------------------------- */
+/* --- the plain thread ------------------------------------------------------------------------ */
 
 /* Defaults, then $LOOMP_CONFIG, then LOOMP_*, then --loomp-*. Returns as loomp_config_args. */
 static int configure(loomp_config *config, int *argc, char **argv)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The parser. It trusts nothing: every number is checked, every error names its line, and the counts
- * of the header are compared with the bytes that are there before anything is allocated. Knows
- * neither loomp nor HTTP; the caller decides on which thread a large file is read. */
+/* The parser. It trusts nothing: every number is checked, every error names its line, and the
+ * counts of the header are compared with the bytes that are there before anything is allocated.
+ * Knows neither loomp nor HTTP; the caller decides on which thread a large file is read. */
 #include "matrix_market.h"
 
 #include <ctype.h>
@@ -104,8 +104,8 @@ static int quoted(const struct reader *in)
     return length > 40 ? 40 : (int)length;
 }
 
-/* A decimal number without a fraction. Reads digit by digit, because strtoll would step over the end
- * of the line and accept what the format does not. */
+/* A decimal number without a fraction. Reads digit by digit, because strtoll would step over the
+ * end of the line and accept what the format does not. */
 static int read_integer(struct reader *in, const char *what, int64_t *value)
 {
     skip_blanks(in);
@@ -260,8 +260,8 @@ static int read_sizes(struct reader *in, enum field field, bool mirror,
                     (long long)*n, (long long)columns, (long long)*count);
     }
     if (*n != columns) {
-        return fail(in, -EINVAL, "the matrix is not square: %lld rows, %lld columns",
-                    (long long)*n, (long long)columns);
+        return fail(in, -EINVAL, "the matrix is not square: %lld rows, %lld columns", (long long)*n,
+                    (long long)columns);
     }
     /* Indices are kept in 32 bits, so no limit may be wider. */
     if (*n > limits->max_rows || *n > INT32_MAX - 1) {

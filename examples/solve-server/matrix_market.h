@@ -17,8 +17,8 @@ struct matrix_market_error {
     char text[200]; /* one sentence, without the line number */
 };
 
-/* Reads a whole file from memory; text[size] must be readable and 0. What is allocated is bounded by
- * the size of the text, whatever its counts claim. Any thread. Returns 0 and a matrix the caller
+/* Reads a whole file from memory; text[size] must be readable and 0. What is allocated is bounded
+ * by the size of the text, whatever its counts claim. Any thread. Returns 0 and a matrix the caller
  * frees, or with `error` filled in -EINVAL (the text), -E2BIG (a limit), -ENOMEM. */
 int matrix_market_parse(struct csr *a, const char *text, size_t size,
                         const struct matrix_market_limits *limits,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The stages of a question: `work` reads or generates the matrix as a SERIAL job and, if it is
  * small, solves it there and then; a large one comes back through `done`, which submits it again as
- * a GANG, so that the solver's parallel regions get the whole team. The answer is also written on the
- * team, and large arrays are freed there: the loop only moves pointers. */
+ * a GANG, so that the solver's parallel regions get the whole team. The answer is also written on
+ * the team, and large arrays are freed there: the loop only moves pointers. */
 #include "solve.h"
 
 #include "json.h"
@@ -63,7 +63,7 @@ void solve_refuse(struct solve *solve, int status, long line, const char *text)
     solve->failed = true;
 }
 
-/* --- the right-hand side ------------------------------------------------------------------------ */
+/* --- the right-hand side --------------------------------------------------------------------- */
 
 static bool parse_list(const char *text, double *b, int64_t n)
 {
@@ -110,7 +110,7 @@ static bool make_rhs(struct solve *solve, double *b)
     return true;
 }
 
-/* --- solving and answering ---------------------------------------------------------------------- */
+/* --- solving and answering ------------------------------------------------------------------- */
 
 static int should_stop(void *arg)
 {
@@ -205,7 +205,7 @@ static void solve_system(struct solve *solve)
     csr_fini(&solve->a);
 }
 
-/* --- getting the matrix ------------------------------------------------------------------------- */
+/* --- getting the matrix ---------------------------------------------------------------------- */
 
 static void read_matrix(struct solve *solve)
 {
@@ -219,8 +219,11 @@ static void read_matrix(struct solve *solve)
     free(solve->body);
     solve->body = NULL;
     if (err < 0) {
-        solve_refuse(solve, err == -ENOMEM ? 503 : err == -E2BIG ? 413 : 400, error.line,
-                     error.text);
+        solve_refuse(solve,
+                     err == -ENOMEM  ? 503
+                     : err == -E2BIG ? 413
+                                     : 400,
+                     error.line, error.text);
     }
 }
 
@@ -245,7 +248,7 @@ static void set_inline_width(struct solve *solve, int64_t entries)
     omp_set_num_threads(is_large(solve, entries) ? loomp_pool_threads(pool) : 1);
 }
 
-/* --- the jobs ----------------------------------------------------------------------------------- */
+/* --- the jobs -------------------------------------------------------------------------------- */
 
 static void run_stage(struct solve *solve)
 {
@@ -313,8 +316,8 @@ static void begin(struct solve *solve)
 {
     pthread_getname_np(pthread_self(), solve->loop_thread, sizeof solve->loop_thread);
     loomp_job_init(&solve->job, work, done);
-    /* A generated problem's size is known, so a large one is built by the gang that solves it and its
-     * pages are first touched by the threads that use them. */
+    /* A generated problem's size is known, so a large one is built by the gang that solves it and
+     * its pages are first touched by the threads that use them. */
     if (solve->body == NULL && is_large(solve, poisson_entries(solve->poisson))) {
         solve->job.kind = LOOMP_GANG;
     }
@@ -344,8 +347,8 @@ void solve_inline(struct solve *solve)
     solve->inline_ = true;
     solve->job.kind = LOOMP_GANG; /* one stage: there is no second queue to wait in */
     /* A server that solves on its loop would not have pinned that thread to the CPU for I/O, so for
-     * the comparison it may run where main() may. Afterwards it is put back, also in case the OpenMP
-     * runtime has bound it to a place of its choice. */
+     * the comparison it may run where main() may. Afterwards it is put back, also in case the
+     * OpenMP runtime has bound it to a place of its choice. */
     if (have_masks) {
         sched_setaffinity(0, sizeof allowed, &allowed);
     }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* One question to the server, from its bytes to the JSON of its answer. This is where loomp is used:
- * reading the matrix and solving are jobs; whoever asks stays on the loop. Knows nothing of HTTP
- * but the status codes. */
+/* One question to the server, from its bytes to the JSON of its answer. This is where loomp is
+ * used: reading the matrix and solving are jobs; whoever asks stays on the loop. Knows nothing of
+ * HTTP but the status codes. */
 #ifndef SOLVE_H
 #define SOLVE_H
 

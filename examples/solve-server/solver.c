@@ -16,8 +16,8 @@ struct solve {
     const struct solver_options *options;
     struct solver_result *result;
     double norm_b;
-    double size_a;        /* the largest absolute row sum */
-    double best;          /* the smallest residual so far, and when it was reached */
+    double size_a; /* the largest absolute row sum */
+    double best;   /* the smallest residual so far, and when it was reached */
     int64_t best_at;
     int64_t patience;     /* iterations without a better residual before giving up */
     int64_t history_step; /* every how many iterations a point is kept */
@@ -135,8 +135,8 @@ static int count_threads(void)
     return threads;
 }
 
-/* The history has room for a fixed number of points: when it is full, every second one is dropped and
- * from then on half as many are kept. */
+/* The history has room for a fixed number of points: when it is full, every second one is dropped
+ * and from then on half as many are kept. */
 static void remember(struct solve *s, double relative)
 {
     struct solver_result *result = s->result;
@@ -403,8 +403,8 @@ enum solver_outcome solver_run(const struct csr *a, const double *b, double *x,
     int64_t empty = csr_empty_row(a);
     if (empty >= 0) {
         say(result, SOLVER_SINGULAR, "");
-        snprintf(result->reason, sizeof result->reason,
-                 "row %lld is empty: the matrix is singular", (long long)empty + 1);
+        snprintf(result->reason, sizeof result->reason, "row %lld is empty: the matrix is singular",
+                 (long long)empty + 1);
         return result->outcome;
     }
     double *work = malloc((size_t)n * 5 * sizeof *work);

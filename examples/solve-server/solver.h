@@ -36,15 +36,15 @@ struct solver_result {
     enum solver_outcome outcome;
     const char *method; /* "cg", "bicgstab", "cg, then bicgstab" */
     int64_t iterations;
-    double residual; /* |b - A x| / |b|, computed anew from the final x */
-    int threads;     /* of the parallel regions */
+    double residual;  /* |b - A x| / |b|, computed anew from the final x */
+    int threads;      /* of the parallel regions */
     char reason[160]; /* one sentence where it did not converge, else "" */
     int points;
     struct solver_point history[SOLVER_HISTORY];
 };
 
-/* Solves A x = b, starting from x = 0; x and b have a->n elements. Calls parallel regions. The result
- * is always filled in, and x holds the last iterate. Returns result->outcome. */
+/* Solves A x = b, starting from x = 0; x and b have a->n elements. Calls parallel regions. The
+ * result is always filled in, and x holds the last iterate. Returns result->outcome. */
 enum solver_outcome solver_run(const struct csr *a, const double *b, double *x,
                                const struct solver_options *options, struct solver_result *result);
 

@@ -25,7 +25,7 @@ void loomp_config_free(loomp_config *config);
 
 /* Reads a libconfig file: its group `loomp`, or the whole file if it has none. Blocks on the file.
  * Returns 0; -ENOENT (except the optional form, where a missing file is fine) or another errno of
- * opening it; -EINVAL for a syntax error, an unknown key, a wrong type or a value out of range,
+ * opening it; -EFBIG beyond 16 MiB; -EINVAL for a syntax error, an unknown key, a wrong type or a value out of range,
  * with file, line and the nearest valid key in loomp_error(). On an error nothing of the file is
  * applied. */
 int loomp_config_file(loomp_config *config, const char *path);
@@ -34,7 +34,7 @@ int loomp_config_file_optional(loomp_config *config, const char *path);
 /* Reads variables like LOOMP_COMPUTE_THREADS for the prefix "LOOMP" (key compute.threads, dots and
  * case folded). Returns 0 or -EINVAL: an unknown variable with that prefix and an underscore is an
  * error too, and then nothing is applied. {prefix}_CONFIG is left to the caller (loomp_start reads
- * LOOMP_CONFIG itself). */
+ * LOOMP_CONFIG itself), and {prefix}_TEST_* to tests. */
 int loomp_config_env(loomp_config *config, const char *prefix);
 
 /* Sets one key. The text form takes what a file's value or an environment variable would say.
@@ -52,7 +52,7 @@ int loomp_config_args(loomp_config *config, int *argc, char **argv);
 /* Prints the table of settings: option, type and range, default, one line of help. */
 void loomp_config_help(FILE *out);
 
-/* The effective value of a key as text, and where it came from ("default", "preset latency",
+/* The effective value of a key as text, and where it came from ("default", "preset shared-node",
  * "app.conf:7", "LOOMP_IO_THREADS", "code", "--loomp-io-threads"); NULL for an unknown key. The
  * text belongs to the config and lasts until its next change. */
 const char *loomp_config_value(const loomp_config *config, const char *key);

@@ -32,7 +32,8 @@ typedef void (*loomp_log_fn)(void *arg, int32_t level, const char *line);
 
 /* Sends the log to `fn(arg, ...)` instead of standard error; NULL restores standard error. By
  * default warnings and errors are written, each warning once. Any thread; does not block. `arg`
- * stays the caller's and must outlive its use: set another sink first. */
+ * stays the caller's and must outlive its use: another thread may still be in the old sink for a
+ * moment after this returns. */
 void loomp_set_log(loomp_log_fn fn, void *arg);
 
 #ifdef __cplusplus

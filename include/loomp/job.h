@@ -108,7 +108,7 @@ int loomp_call(loomp_runtime *runtime, int (*fn)(void *arg), void *arg,
 /* Runs fn(arg) as a GANG job and waits for it: its parallel regions get the pinned team. For plain
  * threads; a SERIAL job may call it and gives its place meanwhile; on the gang team's leader it
  * calls at once. Blocks. Returns fn's result; -EDEADLK on a loop or inside a region of a GANG;
- * -ESHUTDOWN, -EAGAIN. thread-locals and threadprivate data are those of loomp's threads. */
+ * -ESHUTDOWN, -EAGAIN, -ECANCELED (loomp_stop_now). thread-locals and threadprivate data are those of loomp's threads. */
 int loomp_install(loomp_runtime *runtime, int (*fn)(void *arg), void *arg);
 
 /* In a GANG job, between its regions (once per time step): gives its places to the SERIAL jobs that

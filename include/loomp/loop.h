@@ -46,7 +46,8 @@ int loomp_loop_at_exit(loomp_loop *loop, loomp_post_fn fn, void *arg);
 /* Makes a libev loop of the application's own a home for jobs. Call it on the thread that runs that
  * loop, outside of ev_run or in one of its callbacks. loomp adds one ev_async watcher; it holds a
  * reference (ev_ref) only while something with that home is under way. The thread's CPU mask is
- * left alone. Returns 0, -EALREADY (this thread has a loop), -ENOMEM, -ESHUTDOWN. */
+ * left alone. Returns 0, -EALREADY (this thread has a loop), -EINVAL, -ENOMEM, -EMFILE or -ENFILE
+ * (no descriptor for the watcher), -ESHUTDOWN, -EOWNERDEAD. */
 int loomp_attach(loomp_runtime *runtime, struct ev_loop *ev, loomp_loop **loop);
 
 /* Runs what is outstanding with that home (it runs the libev loop for it, so the application's own

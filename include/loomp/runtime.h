@@ -16,8 +16,9 @@ typedef struct loomp_runtime loomp_runtime;
  * every thread is up and bound (milliseconds; loading the topology of a large node may take
  * longer). On success *runtime is set; it stays a valid handle for ever, so that a late call on a
  * stopped runtime is answered with -ESHUTDOWN. On an error nothing is left behind and loomp_error()
- * says why in a sentence. Returns 0, -EALREADY (one is running), -EINVAL (settings), -ENOMEM,
- * -EAGAIN (threads), -EDEADLK (called on a thread of loomp's), -EOWNERDEAD (a forked child). */
+ * says why in a sentence. Returns 0, -EALREADY (one is running), -EINVAL (settings), -ENOENT (the
+ * file of $LOOMP_CONFIG), -ENOMEM, -EAGAIN (threads), -EIO (topology), -EDEADLK (called on a thread
+ * of loomp's), -EOWNERDEAD (a forked child). */
 int loomp_start(loomp_runtime **runtime, const loomp_config *config);
 
 /* The running runtime, for libraries; NULL if none runs. Any thread; does not block. */
@@ -69,7 +70,8 @@ int loomp_shutdown(loomp_runtime *runtime);
 
 /* Waits until idle, or timeout_s seconds (negative: no limit; 0: look only). Blocks a plain thread;
  * on an attached loop's own thread it runs that loop meanwhile. Returns 0; -ETIMEDOUT with what is
- * still under way in loomp_error(); -EDEADLK on a thread of loomp's or inside ev_run. */
+ * still under way in loomp_error(); -EDEADLK in a job, on a thread of loomp's or inside ev_run;
+ * -ESHUTDOWN (stopped already), -EOWNERDEAD. */
 int loomp_wait_idle(loomp_runtime *runtime, double timeout_s);
 
 /* A function that is told of the end of a shutdown. */

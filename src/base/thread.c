@@ -58,9 +58,14 @@ static int create(struct lp_thread *thread)
         err = pthread_attr_setstacksize(&attributes, thread->stack_bytes);
     }
     if (!err) {
-        /* The application's handlers run on the application's threads. */
+        /* The application's handlers run on the application's threads ... */
         sigset_t all, old;
         sigfillset(&all);
+        /* A fault is the job's own; blocked, it would end the process without a handler. */
+        static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS};
+        for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
+            sigdelset(&all, faults[i]);
+        }
         pthread_sigmask(SIG_SETMASK, &all, &old);
         pthread_t id;
         err = pthread_create(&id, &attributes, thread_main, thread);

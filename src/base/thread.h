@@ -9,7 +9,7 @@
 
 typedef struct lp_thread lp_thread;
 
-/* Runs fn(arg) on a thread with all signals blocked. A parked thread of the same role and stack
+/* Runs fn(arg) on a thread with all signals blocked but those of faults. A parked thread of the same role and stack
  * size is reused (a role's threads share what libomp keeps for them), else one is created.
  * stack_bytes 0: the default of the system. 0, -ENOMEM or -EAGAIN. */
 int lp_thread_start(lp_thread **thread, const char *role, size_t stack_bytes, void (*fn)(void *arg),

@@ -8,6 +8,9 @@
 
 #include <errno.h>
 
+struct lp_ledger lp_tracked = {.lock = PTHREAD_MUTEX_INITIALIZER};
+struct lp_ledger lp_untracked = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
 /* Which line this thread counts on: handed out in turn, so neighbours rarely share. */
 static unsigned line_of_thread(void)
 {
@@ -70,10 +73,13 @@ static void wake_watchers_if_idle(struct lp_ledger *ledger)
         return;
     }
     pthread_mutex_lock(&ledger->lock);
-    struct lp_waiter *list = ledger->list;
-    ledger->list = NULL;
-    atomic_store_explicit(&ledger->watchers, 0, memory_order_seq_cst);
-    lp_waiters_wake(list);
+    /* Look again: who is in the list now may have come, with new work, since the first look. */
+    if (lp_ledger_idle(ledger)) {
+        struct lp_waiter *list = ledger->list;
+        ledger->list = NULL;
+        atomic_store_explicit(&ledger->watchers, 0, memory_order_seq_cst);
+        lp_waiters_wake(list);
+    }
     pthread_mutex_unlock(&ledger->lock);
 }
 

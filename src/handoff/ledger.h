@@ -46,7 +46,11 @@ struct lp_ledger {
     struct lp_waiter *list;
 };
 
-#define LP_LEDGER_INIT {.lock = PTHREAD_MUTEX_INITIALIZER}
+/* The two of the process. They outlive every runtime, so that a late call finds a shut gate and not
+ * freed memory. Tracked: jobs, posts, notifications. Untracked: jobs with LOOMP_UNTRACKED, which only
+ * stop waits for; its gate is not used. */
+extern struct lp_ledger lp_tracked;
+extern struct lp_ledger lp_untracked;
 
 /* Accepts one entry, or refuses: -ESHUTDOWN, -EOWNERDEAD with a sentence. Work that runs for the
  * runtime itself (lp_self.inside) passes a shut gate. With the entry the call itself is counted, so

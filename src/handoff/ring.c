@@ -75,6 +75,38 @@ void lp_ring_fini(struct lp_ring *ring)
     ring->cells = NULL;
 }
 
+/* After a cell was freed. The compare-exchange or exchange that freed it was seq_cst, as is this
+ * load: either we see the waiter, or it sees the room when it tries again. */
+static void tell_of_room(struct lp_ring *ring)
+{
+    if (atomic_load_explicit(&ring->room_wanted, memory_order_seq_cst)) {
+        atomic_fetch_add_explicit(&ring->room_epoch, 1, memory_order_seq_cst);
+        lp_futex_wake(&ring->room_epoch, INT_MAX);
+    }
+}
+
+/* Moves the head over cells at the front whose items were taken out, so that they do not count
+ * against the limit. A taken cell in the middle counts until the head gets there. True if it moved. */
+static bool trim(struct lp_ring *ring)
+{
+    for (bool moved = false;;) {
+        uint64_t head = atomic_load_explicit(&ring->head, memory_order_relaxed);
+        struct lp_ring_cell *cell = cell_at(ring, head);
+        if (atomic_load_explicit(&cell->word, memory_order_acquire) !=
+            word_of(ring, head, TAKEN)) {
+            return moved;
+        }
+        if (atomic_compare_exchange_strong_explicit(&ring->head, &head, head + 1,
+                                                    memory_order_seq_cst,
+                                                    memory_order_relaxed)) {
+            atomic_exchange_explicit(&cell->word, word_of_next_lap(ring, head),
+                                     memory_order_seq_cst);
+            tell_of_room(ring);
+            moved = true;
+        }
+    }
+}
+
 bool lp_ring_push(struct lp_ring *ring, void *item, const void *tag, uint64_t *position)
 {
     uint64_t tail = atomic_load_explicit(&ring->tail, memory_order_relaxed);
@@ -83,7 +115,7 @@ bool lp_ring_push(struct lp_ring *ring, void *item, const void *tag, uint64_t *p
         uint64_t head = atomic_load_explicit(&ring->head, memory_order_acquire);
         if (tail - head >= ring->limit && tail >= head) {
             uint64_t again = atomic_load_explicit(&ring->tail, memory_order_relaxed);
-            if (again == tail) {
+            if (again == tail && !trim(ring)) {
                 return false;
             }
             tail = again;
@@ -111,16 +143,6 @@ bool lp_ring_push(struct lp_ring *ring, void *item, const void *tag, uint64_t *p
         } else {
             tail = atomic_load_explicit(&ring->tail, memory_order_relaxed);
         }
-    }
-}
-
-/* After a cell was freed. The compare-exchange or exchange that freed it was seq_cst, as is this
- * load: either we see the waiter, or it sees the room when it tries again. */
-static void tell_of_room(struct lp_ring *ring)
-{
-    if (atomic_load_explicit(&ring->room_wanted, memory_order_seq_cst)) {
-        atomic_fetch_add_explicit(&ring->room_epoch, 1, memory_order_seq_cst);
-        lp_futex_wake(&ring->room_epoch, INT_MAX);
     }
 }
 
@@ -158,27 +180,6 @@ void *lp_ring_pop(struct lp_ring *ring)
             return item;
         }
         head = atomic_load_explicit(&ring->head, memory_order_relaxed);
-    }
-}
-
-/* Moves the head over cells at the front whose items were taken out, so that they do not count
- * against the limit. A taken cell in the middle counts until the head gets there. */
-static void trim(struct lp_ring *ring)
-{
-    for (;;) {
-        uint64_t head = atomic_load_explicit(&ring->head, memory_order_relaxed);
-        struct lp_ring_cell *cell = cell_at(ring, head);
-        if (atomic_load_explicit(&cell->word, memory_order_acquire) !=
-            word_of(ring, head, TAKEN)) {
-            return;
-        }
-        if (atomic_compare_exchange_strong_explicit(&ring->head, &head, head + 1,
-                                                    memory_order_seq_cst,
-                                                    memory_order_relaxed)) {
-            atomic_exchange_explicit(&cell->word, word_of_next_lap(ring, head),
-                                     memory_order_seq_cst);
-            tell_of_room(ring);
-        }
     }
 }
 

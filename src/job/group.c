@@ -218,7 +218,7 @@ static void run_notification(struct lp_item *item)
     loomp_loop *loop = words->loop;
     void *arg = words->arg;
     int32_t status = words->waiter.status;
-    struct lp_ledger *ledger = lp_loop_ledger(loop);
+    struct lp_ledger *ledger = &lp_tracked;
     words->loop = NULL;
     lp_self.inside++;
     fn(group, status, arg); /* the group may be gone from here on */
@@ -244,7 +244,7 @@ int loomp_group_notify(loomp_group *group, loomp_loop *loop, loomp_group_fn fn, 
     if (words->loop) {
         return lp_fail(-EBUSY, "loomp_group_notify: a notification of this group is pending");
     }
-    struct lp_ledger *ledger = lp_loop_ledger(loop);
+    struct lp_ledger *ledger = &lp_tracked;
     int err = lp_ledger_accept(ledger);
     if (err) {
         return err;

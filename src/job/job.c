@@ -31,8 +31,7 @@ void loomp_job_init(loomp_job *job, loomp_work_fn work, loomp_done_fn done)
 static void finish(loomp_job *job)
 {
     struct lp_job_words *words = lp_job_words(job);
-    struct loomp_runtime *runtime = words->runtime;
-    struct lp_ledger *ledger = words->untracked ? &runtime->untracked : &runtime->ledger;
+    struct lp_ledger *ledger = words->untracked ? &lp_untracked : &lp_tracked;
     loomp_group *group = words->group;
     loomp_loop *home = words->home;
     int32_t status = words->status;
@@ -81,7 +80,7 @@ static void complete(loomp_job *job, int32_t status, bool here)
 static bool is_cancelled(struct lp_job_words *words)
 {
     return atomic_load_explicit(&words->cancel, memory_order_relaxed) ||
-           atomic_load_explicit(&words->runtime->ledger.discard, memory_order_relaxed);
+           atomic_load_explicit(&lp_tracked.discard, memory_order_relaxed);
 }
 
 static int32_t call_work(loomp_job *job)
@@ -165,14 +164,14 @@ static int check(const loomp_runtime *runtime, const loomp_job *job)
 }
 
 /* Counts the job and this call, or refuses. */
-static int accept(loomp_runtime *runtime, bool untracked)
+static int accept(bool untracked)
 {
-    int err = lp_ledger_accept(&runtime->ledger);
+    int err = lp_ledger_accept(&lp_tracked);
     if (!err && untracked) {
-        lp_ledger_hold(&runtime->untracked); /* the job */
-        lp_ledger_hold(&runtime->untracked); /* this call */
-        lp_ledger_finish(&runtime->ledger);
-        lp_ledger_finish(&runtime->ledger);
+        lp_ledger_hold(&lp_untracked); /* the job */
+        lp_ledger_hold(&lp_untracked); /* this call */
+        lp_ledger_finish(&lp_tracked);
+        lp_ledger_finish(&lp_tracked);
     }
     return err;
 }
@@ -290,11 +289,11 @@ static int hand_over(loomp_runtime *runtime, loomp_job *job, loomp_pool *pool)
 static int enqueue(loomp_runtime *runtime, loomp_job *job, loomp_pool *pool)
 {
     bool untracked = job->flags & LOOMP_UNTRACKED;
-    int err = accept(runtime, untracked);
+    int err = accept(untracked);
     if (err) {
         return err;
     }
-    struct lp_ledger *ledger = untracked ? &runtime->untracked : &runtime->ledger;
+    struct lp_ledger *ledger = untracked ? &lp_untracked : &lp_tracked;
     if (pool->options.blocking) {
         err = lp_blocking_team_prepare(pool);
     }
@@ -320,13 +319,14 @@ int loomp_submit(loomp_runtime *runtime, loomp_job *job)
     if (err) {
         return err;
     }
-    err = lp_ledger_check(&runtime->ledger);
+    err = lp_ledger_check(&lp_tracked);
     if (err) {
         return err;
     }
     loomp_pool *pool = job->pool ? job->pool : runtime->compute;
     if (pool->options.blocking && job->kind != LOOMP_SERIAL) {
-        return lp_fail(-EINVAL, "loomp_submit: the pool %s runs SERIAL jobs only",
+        return lp_fail(-EINVAL, "loomp_submit: job.kind is not LOOMP_SERIAL, and the pool %s runs "
+                                "nothing else",
                        pool->options.name);
     }
     return enqueue(runtime, job, pool);
@@ -338,12 +338,13 @@ int loomp_submit_blocking(loomp_runtime *runtime, loomp_job *job)
     if (err) {
         return err;
     }
-    err = lp_ledger_check(&runtime->ledger);
+    err = lp_ledger_check(&lp_tracked);
     if (err) {
         return err;
     }
     if (job->kind != LOOMP_SERIAL) {
-        return lp_fail(-EINVAL, "loomp_submit_blocking: the pool blocking runs SERIAL jobs only");
+        return lp_fail(-EINVAL, "loomp_submit_blocking: job.kind is not LOOMP_SERIAL, and the pool "
+                                "blocking runs nothing else");
     }
     return enqueue(runtime, job, runtime->blocking);
 }
@@ -355,7 +356,7 @@ int loomp_cancel(loomp_job *job)
     struct lp_job_words *words = lp_job_words(job);
     switch (atomic_load_explicit(&words->state, memory_order_acquire)) {
     case LOOMP_JOB_QUEUED: {
-        struct lp_ledger *ledger = &words->runtime->ledger;
+        struct lp_ledger *ledger = &lp_tracked;
         bool withdrawn;
         lp_ledger_hold(ledger); /* this call, which the job's end must not free under us */
         atomic_store_explicit(&words->cancel, 1, memory_order_relaxed);

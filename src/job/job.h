@@ -4,6 +4,7 @@
 #define LP_JOB_JOB_H
 
 #include "handoff/completion.h"
+#include "handoff/ledger.h"
 #include "handoff/ring.h"
 #include "handoff/waiter.h"
 #include "job/engine.h"

@@ -31,6 +31,10 @@ static int check(const loomp_group *group)
         return lp_fail(-EINVAL, "loomp_group_wait: the group is %s",
                        group ? "not initialised" : "NULL");
     }
+    struct lp_ledger *ledger = &lp_tracked;
+    if (atomic_load_explicit(&ledger->gate, memory_order_relaxed) == LP_GATE_CHILD) {
+        return lp_ledger_check(ledger);
+    }
     for (loomp_job *job = lp_self.job; job; job = lp_job_words(job)->outer) {
         if (lp_job_words(job)->group == group) {
             return lp_fail(-EDEADLK, "loomp_group_wait: a job that runs on this thread is in the "
@@ -172,7 +176,7 @@ int loomp_install(loomp_runtime *runtime, int (*fn)(void *arg), void *arg)
     if (!runtime || !fn) {
         return lp_fail(-EINVAL, "loomp_install: the %s is NULL", runtime ? "function" : "runtime");
     }
-    int err = lp_ledger_check(&runtime->ledger);
+    int err = lp_ledger_check(&lp_tracked);
     if (err) {
         return err;
     }
@@ -203,7 +207,7 @@ int loomp_install(loomp_runtime *runtime, int (*fn)(void *arg), void *arg)
 
 int loomp_gang_pause(loomp_runtime *runtime)
 {
-    if (!runtime || lp_ledger_check(&runtime->ledger) ||
+    if (!runtime || lp_ledger_check(&lp_tracked) ||
         !lp_gang_at_top_level(runtime->compute)) {
         return lp_fail(-EPERM, "loomp_gang_pause belongs in a GANG job, between its parallel "
                                "regions");

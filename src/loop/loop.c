@@ -20,6 +20,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 /* A turn of the loop runs no more completions than this before its watchers get theirs. */
 enum { BATCH = 64, BATCH_NS = 200000 };
@@ -75,11 +77,6 @@ struct ev_loop *loomp_loop_ev(loomp_loop *loop)
 bool lp_loop_is_attached(const loomp_loop *loop)
 {
     return loop->attached;
-}
-
-struct lp_ledger *lp_loop_ledger(const loomp_loop *loop)
-{
-    return loop->options.ledger;
 }
 
 bool lp_loop_is_running(loomp_loop *loop)
@@ -216,6 +213,17 @@ static void on_after_sleep(struct ev_loop *ev, ev_check *watcher, int events)
     atomic_store_explicit(&loop->state, LOOMP_STATE_BUSY, memory_order_relaxed);
 }
 
+/* libev ends the process when it cannot have a descriptor for its ev_async, so we ask for one first
+ * and give it back: a race for the last descriptor remains. */
+static bool has_descriptor(void)
+{
+    int descriptor = eventfd(0, EFD_CLOEXEC);
+    if (descriptor >= 0) {
+        close(descriptor);
+    }
+    return descriptor >= 0;
+}
+
 static loomp_loop *new_loop(void)
 {
     loomp_loop *loop = aligned_alloc(LP_CACHE_LINE, sizeof *loop);
@@ -290,6 +298,10 @@ static void loop_main(void *arg)
     loomp_loop *loop = arg;
     adopt_thread(loop);
     loop->ev = ev_loop_new(EVFLAG_AUTO);
+    if (loop->ev && !has_descriptor()) {
+        ev_loop_destroy(loop->ev);
+        loop->ev = NULL;
+    }
     if (!loop->ev) {
         tell_ready(loop, 2);
         lp_self = (struct lp_self){0};
@@ -362,6 +374,10 @@ int lp_loop_attach(loomp_loop **out, const struct lp_loop_options *options, stru
     if (lp_self.role != LP_PLAIN) {
         return lp_fail(-EALREADY, "this thread already is a thread of loomp's or has a loop "
                                   "attached");
+    }
+    if (!has_descriptor()) {
+        return lp_fail(-errno, "loomp_attach: no descriptor for libev's wake-up: %s",
+                       strerror(errno));
     }
     loomp_loop *loop = new_loop();
     if (!loop) {

@@ -11,7 +11,6 @@
 
 struct lp_loop_options {
     struct loomp_runtime *runtime;
-    struct lp_ledger *ledger;
     const char *prefix;
     int index;
     const struct lp_topology *topology;
@@ -24,14 +23,13 @@ int lp_loop_start(loomp_loop **loop, const struct lp_loop_options *options);
 /* Ends it: runs what is left, its at_exit functions, and frees it. Nothing is pushed any more. */
 void lp_loop_stop(loomp_loop *loop);
 
-/* A loop of the application's, on its own thread; of the options only the first two count. */
+/* A loop of the application's, on its own thread; of the options only the runtime and the index count. */
 int lp_loop_attach(loomp_loop **loop, const struct lp_loop_options *options, struct ev_loop *ev);
 
 /* Runs what is outstanding and lets go; frees the loop. -EDEADLK inside ev_run. */
 int lp_loop_detach(loomp_loop *loop);
 
 bool lp_loop_is_attached(const loomp_loop *loop);
-struct lp_ledger *lp_loop_ledger(const loomp_loop *loop);
 
 /* Whether libev is running this loop right now. On the loop's thread. */
 bool lp_loop_is_running(loomp_loop *loop);

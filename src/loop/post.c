@@ -23,7 +23,7 @@ static void run_post(struct lp_item *item)
     lp_self.inside++;
     post.fn(post.loop, post.arg);
     lp_self.inside--;
-    struct lp_ledger *ledger = lp_loop_ledger(post.loop);
+    struct lp_ledger *ledger = &lp_tracked;
     lp_loop_settle(post.loop);
     lp_ledger_finish(ledger);
 }
@@ -33,7 +33,7 @@ int loomp_post(loomp_loop *loop, loomp_post_fn fn, void *arg)
     if (!loop || !fn) {
         return lp_fail(-EINVAL, "loomp_post: the %s is NULL", loop ? "function" : "loop");
     }
-    struct lp_ledger *ledger = lp_loop_ledger(loop);
+    struct lp_ledger *ledger = &lp_tracked;
     int err = lp_ledger_accept(ledger);
     if (err) {
         return err;

@@ -31,6 +31,19 @@ static const char *const names[LP_OPENMP_VARIABLES] = {
     [HOT_TEAMS] = "KMP_HOT_TEAMS_MODE",
 };
 
+/* What the user had set when a runtime was started. Late defaults are asked for while our own values
+ * are in the environment. Written by start, read by the leader that it creates. */
+static bool users[LP_OPENMP_VARIABLES];
+static bool user_silences;
+
+static void look_at_users(void)
+{
+    for (int i = 0; i < LP_OPENMP_VARIABLES; i++) {
+        users[i] = getenv(names[i]);
+    }
+    user_silences = getenv("KMP_WARNINGS");
+}
+
 static int set_if_unset(struct lp_openmp_environment *environment, int variable, const char *value)
 {
     if (getenv(names[variable])) {
@@ -78,6 +91,7 @@ int lp_openmp_environment_set(struct lp_openmp_environment *environment, const s
                               bool touch, size_t stack_bytes)
 {
     *environment = (struct lp_openmp_environment){0};
+    look_at_users();
     environment->user_binds = getenv("OMP_PLACES") || getenv("OMP_PROC_BIND") ||
                               getenv("KMP_AFFINITY") || getenv("GOMP_CPU_AFFINITY");
     if (!touch) {
@@ -121,9 +135,9 @@ const char *lp_openmp_late_default(unsigned index, bool crowded)
 {
     switch (index) {
     case 0:
-        return getenv(names[USE_YIELD]) ? "" : crowded ? "KMP_USE_YIELD=1" : "KMP_USE_YIELD=0";
+        return users[USE_YIELD] ? "" : crowded ? "KMP_USE_YIELD=1" : "KMP_USE_YIELD=0";
     case 1:
-        return getenv(names[HOT_TEAMS]) ? "" : "KMP_HOT_TEAMS_MODE=1";
+        return users[HOT_TEAMS] ? "" : "KMP_HOT_TEAMS_MODE=1";
     default:
         return NULL;
     }
@@ -173,6 +187,11 @@ size_t lp_openmp_stack_bytes(size_t wanted)
         largest = limit.rlim_cur;
     }
     return largest;
+}
+
+bool lp_openmp_user_sets_warnings(void)
+{
+    return user_silences;
 }
 
 bool lp_openmp_user_sets_stack(void)

@@ -32,6 +32,9 @@ const char *lp_openmp_late_default(unsigned index, bool crowded);
  * and 8 MiB, because automatic arrays used to live on main's stack. */
 size_t lp_openmp_stack_bytes(size_t wanted);
 
+/* Whether the user has an opinion on libomp's warnings (KMP_WARNINGS). */
+bool lp_openmp_user_sets_warnings(void);
+
 /* Whether the environment has a stack size for OpenMP threads. */
 bool lp_openmp_user_sets_stack(void);
 

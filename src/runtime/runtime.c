@@ -3,6 +3,7 @@
 #include "runtime/runtime.h"
 
 #include "base/error.h"
+#include "base/futex.h"
 #include "base/self.h"
 #include "job/job.h"
 #include "settings/settings.h"
@@ -18,7 +19,7 @@ unsigned loomp_version(void)
     return LOOMP_VERSION;
 }
 
-static struct lp_ledger *const ledger = &lp_process.runtime.ledger;
+static struct lp_ledger *const ledger = &lp_tracked;
 
 int lp_runtime_check(loomp_runtime *runtime)
 {
@@ -39,6 +40,33 @@ loomp_runtime *loomp_default(void)
     return is_up(&lp_process.runtime) ? &lp_process.runtime : NULL;
 }
 
+static void end_reading(void)
+{
+    atomic_fetch_sub_explicit(&lp_process.readers, 1, memory_order_seq_cst);
+    if (!is_up(&lp_process.runtime)) {
+        lp_futex_wake(&lp_process.readers, 1); /* stop may be waiting; it tolerates a wake too many */
+    }
+}
+
+/* True if the parts stay until end_reading; false (and nothing to end) if nothing is up. */
+static bool begin_reading(loomp_runtime *runtime)
+{
+    atomic_fetch_add_explicit(&lp_process.readers, 1, memory_order_seq_cst);
+    if (is_up(runtime)) {
+        return true;
+    }
+    end_reading();
+    return false;
+}
+
+void lp_runtime_wait_for_readers(void)
+{
+    uint32_t readers;
+    while ((readers = atomic_load_explicit(&lp_process.readers, memory_order_seq_cst))) {
+        lp_futex_wait(&lp_process.readers, readers, UINT64_MAX);
+    }
+}
+
 loomp_runtime *loomp_current(void)
 {
     return lp_self.runtime;
@@ -46,26 +74,36 @@ loomp_runtime *loomp_current(void)
 
 loomp_loop *loomp_loop_at(loomp_runtime *runtime, int index)
 {
-    struct lp_parts *parts = &lp_process.parts;
-    return is_up(runtime) && index >= 0 && (unsigned)index < parts->loop_count
-               ? parts->loops[index]
-               : NULL;
+    loomp_loop *loop = NULL;
+    if (begin_reading(runtime)) {
+        struct lp_parts *parts = &lp_process.parts;
+        loop = index >= 0 && (unsigned)index < parts->loop_count ? parts->loops[index] : NULL;
+        end_reading();
+    }
+    return loop;
 }
 
 int loomp_loop_count(loomp_runtime *runtime)
 {
-    return is_up(runtime) ? (int)lp_process.parts.loop_count : 0;
+    int count = 0;
+    if (begin_reading(runtime)) {
+        count = (int)lp_process.parts.loop_count;
+        end_reading();
+    }
+    return count;
 }
 
 loomp_pool *loomp_pool_named(loomp_runtime *runtime, const char *name)
 {
-    if (!is_up(runtime) || !name) {
-        return NULL;
+    loomp_pool *pool = NULL;
+    if (name && begin_reading(runtime)) {
+        struct lp_parts *parts = &lp_process.parts;
+        pool = strcmp(name, "compute") == 0    ? parts->compute
+               : strcmp(name, "blocking") == 0 ? parts->blocking
+                                               : NULL;
+        end_reading();
     }
-    struct lp_parts *parts = &lp_process.parts;
-    return strcmp(name, "compute") == 0    ? parts->compute
-           : strcmp(name, "blocking") == 0 ? parts->blocking
-                                           : NULL;
+    return pool;
 }
 
 int loomp_pool_threads(loomp_pool *pool)
@@ -158,9 +196,9 @@ int loomp_wait_idle(loomp_runtime *runtime, double timeout_s)
         return err;
     }
     loomp_loop *own = lp_self.loop;
-    if (lp_self.role != LP_PLAIN &&
-        !(own && lp_loop_is_attached(own) && !lp_loop_is_running(own))) {
-        return lp_fail(-EDEADLK, "loomp_wait_idle on a thread of loomp's, or inside ev_run, would "
+    if (lp_self.inside || (lp_self.role != LP_PLAIN && !(own && lp_loop_is_attached(own) &&
+                                                         !lp_loop_is_running(own)))) {
+        return lp_fail(-EDEADLK, "loomp_wait_idle in a job, on a thread of loomp's, or inside ev_run, would "
                                  "wait for itself; use loomp_shutdown_notify");
     }
     uint64_t deadline = lp_deadline_ns(timeout_s);
@@ -243,7 +281,7 @@ int loomp_run_until_complete(loomp_runtime *runtime, loomp_main_fn fn, void *arg
     if (err) {
         return err;
     }
-    if (!fn || lp_self.role != LP_PLAIN) {
+    if (!fn || lp_self.role != LP_PLAIN || lp_self.inside) {
         return fn ? lp_fail(-EDEADLK, "loomp_run_until_complete belongs on a plain thread")
                   : lp_fail(-EINVAL, "loomp_run_until_complete: the function is NULL");
     }
@@ -259,13 +297,15 @@ int loomp_run_until_complete(loomp_runtime *runtime, loomp_main_fn fn, void *arg
 
 int loomp_cpus(loomp_runtime *runtime, char *buffer, size_t size)
 {
-    if (!is_up(runtime)) {
-        if (size) {
-            *buffer = '\0';
-        }
-        return 0;
+    if (size) {
+        *buffer = '\0';
     }
-    return lp_cpuset_format(lp_process.parts.plan.cpus, buffer, size);
+    int length = 0;
+    if (begin_reading(runtime)) {
+        length = lp_cpuset_format(lp_process.parts.plan.cpus, buffer, size);
+        end_reading();
+    }
+    return length;
 }
 
 struct filler {
@@ -299,7 +339,7 @@ static void add_card(struct filler *filler, const struct lp_thread_card *card, i
 
 int loomp_threads(loomp_runtime *runtime, struct loomp_thread_info *threads, int max)
 {
-    if (!is_up(runtime)) {
+    if (!begin_reading(runtime)) {
         return 0;
     }
     struct lp_parts *parts = &lp_process.parts;
@@ -319,6 +359,7 @@ int loomp_threads(loomp_runtime *runtime, struct loomp_thread_info *threads, int
     for (unsigned i = 0; i < parts->blocking->options.threads; i++) {
         add_card(&filler, &parts->blocking->blocking.cards[i], LOOMP_THREAD_BLOCKING);
     }
+    end_reading();
     return filler.count;
 }
 
@@ -345,7 +386,7 @@ static void describe_threads(loomp_runtime *runtime, FILE *out)
 
 void loomp_describe(loomp_runtime *runtime, FILE *out)
 {
-    if (!is_up(runtime)) {
+    if (!begin_reading(runtime)) {
         fprintf(out, "loomp %s: no runtime is running\n", LOOMP_VERSION_STRING);
         return;
     }
@@ -358,5 +399,6 @@ void loomp_describe(loomp_runtime *runtime, FILE *out)
     fprintf(out, "bind: %s\n", lp_settings_choice(parts->config, LP_BIND) == 0 ? "openmp"
                                                                              : "direct");
     fputs(parts->plan.reasons, out);
+    end_reading();
     describe_threads(runtime, out);
 }

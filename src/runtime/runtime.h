@@ -39,9 +39,15 @@ struct lp_process {
      * callers the second finds the work done */
     pthread_mutex_t lock;
     struct lp_attached *attached;
+    /* Calls that are reading the parts, on any thread: each announces itself (seq_cst) before it
+     * looks at the gate, stop shuts the gate (seq_cst) before it waits for them. */
+    _Atomic uint32_t readers;
 };
 
 extern struct lp_process lp_process;
+
+/* Stop has set the gate down and waits until nobody reads the parts any more. */
+void lp_runtime_wait_for_readers(void);
 
 /* Whether runtime is the one that runs: 0, or -EINVAL, -ESHUTDOWN, -EOWNERDEAD with a sentence. */
 int lp_runtime_check(loomp_runtime *runtime);

@@ -15,11 +15,10 @@
 #include <stdlib.h>
 
 struct lp_process lp_process = {
-    .runtime = {.ledger = LP_LEDGER_INIT, .untracked = LP_LEDGER_INIT},
     .lock = PTHREAD_MUTEX_INITIALIZER,
 };
 
-static struct lp_ledger *const ledger = &lp_process.runtime.ledger;
+static struct lp_ledger *const ledger = &lp_tracked;
 
 static void set_gate(enum lp_gate gate)
 {
@@ -33,9 +32,26 @@ static void after_fork_in_child(void)
     lp_self = (struct lp_self){0};
 }
 
-static void register_fork_handler(void)
+/* exit() with teams at work. Registered when libomp has started, and so called before libomp's own
+ * end. A thread of ours cannot wait for itself, and exit inside a job works without. */
+static void before_exit(void)
+{
+    if (lp_self.role != LP_PLAIN || lp_self.inside || pthread_mutex_trylock(&lp_process.lock)) {
+        return;
+    }
+    uint32_t gate = atomic_load_explicit(&ledger->gate, memory_order_seq_cst);
+    if (gate == LP_GATE_OPEN || gate == LP_GATE_SHUT) {
+        uint64_t deadline = lp_now_ns() + 1000000000u;
+        lp_pool_freeze(lp_process.parts.blocking, deadline);
+        lp_pool_freeze(lp_process.parts.compute, deadline);
+    }
+    pthread_mutex_unlock(&lp_process.lock);
+}
+
+static void register_handlers(void)
 {
     pthread_atfork(NULL, NULL, after_fork_in_child);
+    atexit(before_exit);
 }
 
 /* ---- settings ----------------------------------------------------------------------------------- */
@@ -194,7 +210,6 @@ static int start_loops(struct lp_parts *parts)
         int err = lp_loop_start(&parts->loops[i],
                                 &(struct lp_loop_options){
                                     .runtime = &lp_process.runtime,
-                                    .ledger = ledger,
                                     .prefix = lp_settings_text(parts->config, LP_PREFIX),
                                     .index = (int)i,
                                     .topology = &parts->topology,
@@ -249,7 +264,8 @@ static int build(struct lp_parts *parts, const loomp_config *config)
         return err;
     }
     /* The blocking threads use all the I/O CPUs. */
-    parts->blocking_place = (struct lp_place){.cpus = parts->plan.io_cpus, .shared = true};
+    parts->blocking_place = (struct lp_place){
+        .cpus = parts->plan.pin ? parts->plan.io_cpus : parts->plan.cpus, .shared = true};
     err = start_blocking(parts, &parts->blocking_place);
     if (err) {
         return err;
@@ -269,7 +285,6 @@ int loomp_start(loomp_runtime **runtime, const loomp_config *config)
     if (lp_self.role != LP_PLAIN) {
         return lp_fail(-EDEADLK, "loomp_start belongs on a plain thread, not on one of loomp's");
     }
-    pthread_once(&once, register_fork_handler);
     pthread_mutex_lock(&lp_process.lock);
     struct lp_parts *parts = &lp_process.parts;
     int err;
@@ -289,6 +304,7 @@ int loomp_start(loomp_runtime **runtime, const loomp_config *config)
         engine->queue_policy = (enum lp_queue_policy)lp_settings_choice(parts->config,
                                                                         LP_QUEUE_POLICY);
         atomic_store_explicit(&ledger->discard, 0, memory_order_relaxed);
+        pthread_once(&once, register_handlers);
         set_gate(LP_GATE_OPEN);
         *runtime = engine;
     }
@@ -306,8 +322,9 @@ static int check_stopper(loomp_runtime *runtime)
     if (atomic_load_explicit(&ledger->gate, memory_order_seq_cst) == LP_GATE_CHILD) {
         return lp_ledger_check(ledger);
     }
-    if (lp_self.role != LP_PLAIN && !(lp_self.loop && lp_loop_is_attached(lp_self.loop))) {
-        return lp_fail(-EDEADLK, "loomp_stop on a thread of loomp's would wait for itself; use "
+    if (lp_self.inside ||
+        (lp_self.role != LP_PLAIN && !(lp_self.loop && lp_loop_is_attached(lp_self.loop)))) {
+        return lp_fail(-EDEADLK, "loomp_stop in a job or on a thread of loomp's would wait for itself; use "
                                  "loomp_shutdown_notify");
     }
     if (lp_self.loop && lp_loop_is_running(lp_self.loop)) {
@@ -322,11 +339,11 @@ static void wait_for_untracked(void)
 {
     struct lp_thread_waiter waiter;
     lp_thread_waiter_init(&waiter);
-    if (!lp_ledger_idle(&lp_process.runtime.untracked)) {
-        lp_ledger_watch(&lp_process.runtime.untracked, &waiter.waiter);
+    if (!lp_ledger_idle(&lp_untracked)) {
+        lp_ledger_watch(&lp_untracked, &waiter.waiter);
         lp_thread_waiter_sleep(&waiter, UINT64_MAX);
     }
-    lp_ledger_settle(&lp_process.runtime.untracked);
+    lp_ledger_settle(&lp_untracked);
 }
 
 static int detach_own_loop(void)
@@ -359,7 +376,10 @@ static int stop(loomp_runtime *runtime, bool now)
     do {
         err = loomp_wait_idle(runtime, -1);
         if (err == -ESHUTDOWN) {
-            return 0; /* somebody else has stopped it */
+            /* Somebody else has stopped it, or is about to have. */
+            pthread_mutex_lock(&lp_process.lock);
+            pthread_mutex_unlock(&lp_process.lock);
+            return 0;
         }
         if (err) {
             return err;
@@ -377,6 +397,7 @@ static int stop(loomp_runtime *runtime, bool now)
     if (atomic_load_explicit(&ledger->gate, memory_order_seq_cst) == LP_GATE_SHUT) {
         set_gate(LP_GATE_DOWN);
         lp_ledger_settle(ledger);
+        lp_runtime_wait_for_readers();
         free_parts(&lp_process.parts);
     }
     pthread_mutex_unlock(&lp_process.lock);
@@ -414,7 +435,7 @@ int loomp_attach(loomp_runtime *runtime, struct ev_loop *ev, loomp_loop **out)
               : lp_fail(-ESHUTDOWN, "loomp_attach: the runtime is shut down");
     if (!err) {
         err = lp_loop_attach(
-            out, &(struct lp_loop_options){.runtime = runtime, .ledger = ledger, .index = -1}, ev);
+            out, &(struct lp_loop_options){.runtime = runtime, .index = -1}, ev);
     }
     if (err) {
         free(entry);

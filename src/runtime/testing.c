@@ -59,7 +59,9 @@ static int start(loomp_runtime **runtime, const char *name,
     if (!config) {
         return -ENOMEM;
     }
-    int err = loomp_config_set(config, "prefix", name);
+    char prefix[16]; /* more would not be seen in thread names */
+    snprintf(prefix, sizeof prefix, "%s", name);
+    int err = loomp_config_set(config, "prefix", prefix);
     if (!err) {
         err = loomp_config_set_int(config, "io.threads", options->io ? options->io : 1);
     }

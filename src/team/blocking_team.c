@@ -8,11 +8,6 @@
 #include "team/openmp.h"
 #include "team/worker.h"
 
-static bool stopping(struct loomp_pool *pool)
-{
-    return atomic_load_explicit(&pool->stopping, memory_order_seq_cst);
-}
-
 static void run_dones(struct loomp_pool *pool)
 {
     struct lp_item *item = lp_completions_take(&pool->dones);
@@ -27,7 +22,7 @@ static void serve(struct loomp_pool *pool, struct lp_thread_card *card)
 {
     for (;;) {
         run_dones(pool);
-        void *item = lp_pool_take_serial(pool);
+        void *item = lp_pool_ends(pool) ? NULL : lp_pool_take_serial(pool);
         if (!item) {
             return;
         }
@@ -49,16 +44,17 @@ static void blocking_main(void *arg)
     lp_openmp_isolate_thread();
     lp_pool_adopt_thread(pool, LP_TEAM_BLOCKING, index);
     atomic_store_explicit(&pool->blocking.starting, 0, memory_order_seq_cst);
-    while (!stopping(pool)) {
+    while (!lp_pool_ends(pool)) {
         serve(pool, card);
         lp_card_state(card, LOOMP_STATE_PARKED);
         lp_parking_announce(&pool->parking, index);
-        if (lp_pool_has_serial(pool) || stopping(pool)) {
+        if (lp_pool_has_serial(pool) || lp_pool_ends(pool)) {
             lp_parking_withdraw(&pool->parking, index);
         } else {
             lp_parking_sleep(&pool->parking, index, UINT64_MAX);
         }
     }
+    lp_pool_sleep_if_frozen(pool);
     lp_pool_drop_thread();
 }
 

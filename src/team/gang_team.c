@@ -22,11 +22,6 @@
 
 enum { LOOKS_PER_CLOCK = 64 };
 
-static bool stopping(struct loomp_pool *pool)
-{
-    return atomic_load_explicit(&pool->stopping, memory_order_seq_cst);
-}
-
 /* ---- places ------------------------------------------------------------------------------------ */
 
 /* Sets the claim, and lets go of what it no longer covers. */
@@ -105,6 +100,8 @@ static void settle(struct loomp_pool *pool, unsigned index)
 {
     if (lp_self.pool != pool || lp_self.role != LP_GANG) {
         lp_pool_adopt_thread(pool, LP_TEAM_GANG, index);
+        /* Outside of this region a member runs only what jobs bring; the leader counts each job. */
+        lp_self.inside = index > 0;
         return;
     }
     lp_fp_restore(lp_self.fp_control);
@@ -185,7 +182,7 @@ static void rest(struct loomp_pool *pool, void (*wait)(void *arg), void *arg)
 static void linger(struct loomp_pool *pool)
 {
     uint64_t since = lp_now_ns();
-    while (!lp_pool_has_gang(pool) && !lp_pool_has_serial(pool) && !stopping(pool)) {
+    while (!lp_pool_has_gang(pool) && !lp_pool_has_serial(pool) && !lp_pool_ends(pool)) {
         for (int i = 0; i < LOOKS_PER_CLOCK; i++) {
             lp_relax();
         }
@@ -203,17 +200,19 @@ static void wait_for_job(void *arg)
     if (atomic_load_explicit(&pool->claim, memory_order_relaxed)) {
         linger(pool);
     }
-    while (!(gang->item = lp_pool_take_gang(pool)) && !stopping(pool)) {
+    gang->item = NULL;
+    while (!lp_pool_ends(pool) && !(gang->item = lp_pool_take_gang(pool))) {
         atomic_store_explicit(&gang->linger, 0, memory_order_relaxed);
         set_claim(pool, 0);
         lp_card_state(&gang->cards[0], LOOMP_STATE_PARKED);
         lp_parking_announce(&gang->parking, 0);
-        if (lp_pool_has_gang(pool) || stopping(pool)) {
+        if (lp_pool_has_gang(pool) || lp_pool_ends(pool)) {
             lp_parking_withdraw(&gang->parking, 0);
         } else {
             lp_parking_sleep(&gang->parking, 0, UINT64_MAX);
         }
     }
+    lp_pool_sleep_if_frozen(pool);
     if (gang->item) {
         unsigned width = pool->options.ops.width(gang->item);
         gang->item_width = width && width < gang->threads ? width : gang->threads;

@@ -17,6 +17,8 @@
 /* libomp's extensions, declared here because gcc's omp.h does not have them. */
 extern void kmp_set_defaults(const char *setting);
 extern void kmp_set_stacksize_s(size_t bytes);
+extern void kmp_set_warnings_off(void);
+extern void kmp_set_warnings_on(void);
 
 /* The user's values, read on a fresh root thread before loomp changes anything. Written once by the
  * first leader, before any other thread of loomp's exists. */
@@ -27,6 +29,8 @@ static bool started;
 
 static void set_defaults(bool crowded)
 {
+    /* libomp warns of what comes too late because the application had regions before: no news. */
+    kmp_set_warnings_off();
     for (unsigned i = 0; lp_openmp_late_default(i, crowded); i++) {
         char setting[64];
         strncpy(setting, lp_openmp_late_default(i, crowded), sizeof setting - 1);
@@ -34,6 +38,9 @@ static void set_defaults(bool crowded)
         if (*setting) {
             kmp_set_defaults(setting);
         }
+    }
+    if (!lp_openmp_user_sets_warnings()) {
+        kmp_set_warnings_on();
     }
 }
 

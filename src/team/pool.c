@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/fp_control.h"
+#include "base/futex.h"
 #include "base/object_pool.h"
 #include "base/self.h"
 #include "team/blocking_team.h"
@@ -115,6 +116,31 @@ void lp_pool_stop(struct loomp_pool *pool)
     }
     lp_task_team_stop(pool);
     lp_gang_team_stop(pool);
+}
+
+void lp_pool_freeze(struct loomp_pool *pool, uint64_t deadline_ns)
+{
+    uint32_t threads = pool->options.blocking ? 0 : pool->width + 1; /* workers, and the leader */
+    atomic_store_explicit(&pool->frozen, 1, memory_order_seq_cst);
+    lp_parking_wake_all(&pool->parking);
+    if (!pool->options.blocking) {
+        lp_pool_wake_for_gang(pool);
+    }
+    uint32_t quiet;
+    while ((quiet = atomic_load_explicit(&pool->quiet, memory_order_seq_cst)) < threads &&
+           lp_futex_wait(&pool->quiet, quiet, deadline_ns)) {
+    }
+}
+
+void lp_pool_sleep_if_frozen(struct loomp_pool *pool)
+{
+    if (atomic_load_explicit(&pool->frozen, memory_order_seq_cst)) {
+        atomic_fetch_add_explicit(&pool->quiet, 1, memory_order_seq_cst);
+        lp_futex_wake(&pool->quiet, 1);
+        for (;;) {
+            lp_futex_wait(&pool->frozen, 1, UINT64_MAX);
+        }
+    }
 }
 
 struct lp_ring *lp_pool_queue(struct loomp_pool *pool, bool is_gang, int priority)

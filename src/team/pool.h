@@ -94,6 +94,8 @@ struct loomp_pool {
     _Atomic uint32_t attention;         /* the gang leader wants to hear of every job boundary */
     _Atomic uint32_t relief;            /* workers that serve beside a gang that has all places */
     _Atomic uint32_t stopping;
+    _Atomic uint32_t frozen;            /* the process exits: no thread takes work any more */
+    _Atomic uint32_t quiet;             /* threads that have seen it */
     _Atomic uint32_t blocked;           /* workers whose job waits for others */
     _Atomic uint32_t place_epoch;       /* grows when places are given back ... */
     _Atomic uint32_t place_waiters;     /* ... for resumed workers that want theirs */
@@ -123,6 +125,20 @@ int lp_pool_start(struct loomp_pool *pool);
 
 /* Ends the teams' work. There is none left. */
 void lp_pool_stop(struct loomp_pool *pool);
+
+/* The process exits with teams at work: they take no more, so that libomp's end does not meet
+ * regions that begin or end. Waits for what is running, but not past the deadline. The pool is of no
+ * use afterwards. */
+void lp_pool_freeze(struct loomp_pool *pool, uint64_t deadline_ns);
+
+/* For the pool's threads: whether to take no more work; and, if that is for ever, the place to
+ * sleep. */
+static inline bool lp_pool_ends(struct loomp_pool *pool)
+{
+    return atomic_load_explicit(&pool->stopping, memory_order_seq_cst) ||
+           atomic_load_explicit(&pool->frozen, memory_order_seq_cst);
+}
+void lp_pool_sleep_if_frozen(struct loomp_pool *pool);
 
 /* The queue for an item of that kind; priority as job.priority. */
 struct lp_ring *lp_pool_queue(struct loomp_pool *pool, bool is_gang, int priority);

@@ -26,11 +26,6 @@ void lp_team_run(struct loomp_pool *pool, void *item)
     run(item);
 }
 
-static bool stopping(struct loomp_pool *pool)
-{
-    return atomic_load_explicit(&pool->stopping, memory_order_seq_cst);
-}
-
 static bool is_claimed(struct loomp_pool *pool, unsigned index)
 {
     return index < atomic_load_explicit(&pool->claim, memory_order_seq_cst);
@@ -106,7 +101,7 @@ static void search(struct loomp_pool *pool, struct lp_worker *worker, unsigned i
     atomic_fetch_add_explicit(&pool->searching, 1, memory_order_seq_cst);
     do {
         for (int i = 0; i < LOOKS_PER_CLOCK; i++) {
-            if (lp_pool_has_serial(pool) || is_claimed(pool, index) || stopping(pool)) {
+            if (lp_pool_has_serial(pool) || is_claimed(pool, index) || lp_pool_ends(pool)) {
                 goto found;
             }
             lp_relax();
@@ -128,7 +123,7 @@ static void idle(struct loomp_pool *pool, struct lp_worker *worker, unsigned ind
         free_place(pool, worker);
         lp_card_state(&worker->card, LOOMP_STATE_PARKED);
         lp_parking_announce(&pool->parking, index);
-        if (lp_pool_has_serial(pool) || stopping(pool)) {
+        if (lp_pool_has_serial(pool) || lp_pool_ends(pool)) {
             lp_parking_withdraw(&pool->parking, index);
         } else {
             lp_parking_sleep(&pool->parking, index, UINT64_MAX);
@@ -176,12 +171,12 @@ static void pause(struct loomp_pool *pool, struct lp_worker *worker, unsigned in
     free_place(pool, worker);
     lp_card_state(&worker->card, LOOMP_STATE_PAUSED);
     worker->was_idle = true;
-    while (is_claimed(pool, index) && !stopping(pool)) {
+    while (is_claimed(pool, index) && !lp_pool_ends(pool)) {
         lp_parking_announce(&pool->parking, index);
         bool work = lp_pool_has_serial(pool);
         bool relief = work && all_claimed(pool) &&
                       !atomic_load_explicit(&pool->relief, memory_order_seq_cst);
-        if (relief || !is_claimed(pool, index) || stopping(pool)) {
+        if (relief || !is_claimed(pool, index) || lp_pool_ends(pool)) {
             lp_parking_withdraw(&pool->parking, index);
             if (relief) {
                 relieve(pool, worker, index);
@@ -202,7 +197,7 @@ void lp_worker_loop(struct loomp_pool *pool, unsigned index)
     struct lp_worker *worker = &pool->workers[index];
     lp_openmp_isolate_thread();
     take_place(worker);
-    while (!stopping(pool)) {
+    while (!lp_pool_ends(pool)) {
         bool holds = atomic_load_explicit(&worker->busy, memory_order_relaxed); /* our own word */
         if (!holds || is_claimed(pool, index)) {
             pause(pool, worker, index);
@@ -211,6 +206,7 @@ void lp_worker_loop(struct loomp_pool *pool, unsigned index)
         }
     }
     free_place(pool, worker);
+    lp_pool_sleep_if_frozen(pool);
 }
 
 void lp_worker_leave_place(struct loomp_pool *pool)

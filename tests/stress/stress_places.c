@@ -6,6 +6,8 @@
 #define SUITE "stress places"
 #include "../unit/gate.h"
 
+#include "team/pool.h"
+
 #include <errno.h>
 #include <omp.h>
 #include <stdatomic.h>
@@ -49,7 +51,8 @@ static int serial(loomp_job *job)
 {
     int place = loomp_thread_index(compute);
     take(place);
-    dwell((int)((uintptr_t)job >> 6 & 63));
+    /* Some stay long enough for a gang that should not have begun to come and see. */
+    dwell(job->priority ? 60000 : 60);
     leave(place);
     return 0;
 }
@@ -98,6 +101,9 @@ static void region(void)
 
 static int gang(loomp_job *job)
 {
+    take(0); /* the leader's own */
+    dwell(50);
+    leave(0);
     region();
     region();
     if ((uintptr_t)job & 64) {
@@ -134,6 +140,7 @@ static void *submitter(void *runtime)
         loomp_job_init(&jobs[slot], dice < 4 ? gang : dice < 6 ? serial_that_waits : serial, count);
         jobs[slot].kind = dice < 4 ? LOOMP_GANG : LOOMP_SERIAL;
         jobs[slot].width = dice % 4;
+        jobs[slot].priority = dice % 8 == 7 ? LOOMP_HIGH : LOOMP_NORMAL;
         jobs[slot].data = &free_slots[slot];
         atomic_store_explicit(&free_slots[slot], 0, memory_order_relaxed);
         CHECK(loomp_submit(runtime, &jobs[slot]) == 0);
@@ -179,6 +186,60 @@ TEST(no_place_is_used_by_two_threads_where_workers_search)
 TEST(no_place_is_used_by_two_threads_where_workers_park_at_once)
 {
     meet("0");
+}
+
+/* The narrowest meeting: a worker wakes up and takes its place in the moment in which the leader
+ * claims it. With the worker's store or the leader's out of order, each could miss the other; what
+ * comes of it would rarely be seen from outside, because both share a CPU, so the SERIAL job looks
+ * inside: while it runs, the leader may have claimed its place but not gone on. */
+static int serial_that_looks_inside(loomp_job *job)
+{
+    unsigned place = (unsigned)loomp_thread_index(compute);
+    for (int i = 0; i < 200; i++) {
+        unsigned claim = atomic_load(&compute->claim);
+        unsigned leader = atomic_load(&compute->gang.cards[0].state);
+        if (claim > place && leader == LOOMP_STATE_BUSY) {
+            violations++;
+            break;
+        }
+    }
+    (void)job;
+    return 0;
+}
+
+TEST(a_gang_does_not_go_on_while_a_worker_has_just_taken_its_place)
+{
+    loomp_runtime *runtime =
+        runtime_with(workers_under_test(), (const char *const[]){"gang.relief_us", "1e7",
+                                                                 "spin_us", "0", NULL});
+    if (!runtime) {
+        return;
+    }
+    compute = loomp_pool_named(runtime, "compute");
+    violations = 0;
+    int workers = loomp_pool_threads(compute);
+    long rounds = jobs_in_all() / 5;
+    for (long i = 0; i < rounds; i++) {
+        enum { SERIALS = 4 };
+        loomp_job serials[SERIALS], gang_job;
+        loomp_group group;
+        loomp_group_init(&group, runtime);
+        for (int k = 0; k < SERIALS && k < workers; k++) {
+            loomp_job_init(&serials[k], serial_that_looks_inside, NULL);
+            serials[k].group = &group;
+            CHECK(loomp_submit(runtime, &serials[k]) == 0);
+        }
+        dwell((int)(i * 37 % 16384));
+        loomp_job_init(&gang_job, nothing, NULL);
+        gang_job.kind = LOOMP_GANG;
+        gang_job.group = &group;
+        CHECK(loomp_submit(runtime, &gang_job) == 0);
+        /* If this thread keeps a worker's CPU busy, the worker begins when this thread sleeps. */
+        dwell((int)(i * 53 % 65536));
+        CHECK(loomp_group_wait(&group, -1) == 0);
+    }
+    CHECK(loomp_stop(runtime) == 0);
+    CHECK(violations == 0);
 }
 
 int main(int argc, char **argv)

@@ -61,7 +61,7 @@ static void pause_at_random(unsigned *random, const char *spin_us)
 static void wait_for(_Atomic long *count, long value)
 {
     for (unsigned turn = 0; atomic_load(count) < value; turn++) {
-        if (turn >= 2000) {
+        if (turn >= 500) {
             sched_yield();
         }
         lp_relax();
@@ -153,7 +153,7 @@ TEST(gang_jobs_of_a_plain_thread_one_at_a_time)
 {
     for (int s = 0; s < SPINS; s++) {
         loomp_runtime *runtime = start(spins[s]);
-        struct traveller traveller = traveller_of(runtime, spins[s], trips(60), 2);
+        struct traveller traveller = traveller_of(runtime, spins[s], trips(40), 2);
         traveller.job.kind = LOOMP_GANG;
         traveller.job.work = use_the_team;
         travel(&traveller);
@@ -164,7 +164,7 @@ TEST(gang_jobs_of_a_plain_thread_one_at_a_time)
 TEST(blocking_jobs_of_a_plain_thread_one_at_a_time)
 {
     loomp_runtime *runtime = start("0");
-    struct traveller traveller = traveller_of(runtime, "0", trips(60), 3);
+    struct traveller traveller = traveller_of(runtime, "0", trips(50), 3);
     traveller.job.pool = loomp_pool_named(runtime, "blocking");
     travel(&traveller);
     CHECK(loomp_stop(runtime) == 0);
@@ -310,12 +310,12 @@ static void commute(bool gangs_too, long rounds)
 
 TEST(serial_jobs_of_a_loop_one_at_a_time)
 {
-    commute(false, trips(40));
+    commute(false, trips(25));
 }
 
 TEST(serial_and_gang_jobs_of_a_loop_one_at_a_time)
 {
-    commute(true, trips(40));
+    commute(true, trips(25));
 }
 
 static void count_post(loomp_loop *loop, void *arg)
@@ -364,23 +364,40 @@ TEST(wait_idle_after_each_job)
     CHECK(loomp_stop(runtime) == 0);
 }
 
+struct idler {
+    loomp_runtime *runtime;
+    long rounds;
+    unsigned random;
+    pthread_t thread;
+};
+
+static void *call_and_wait(void *arg)
+{
+    struct idler *idler = arg;
+    _Atomic long calls = 0;
+    for (long i = 0; i < idler->rounds; i++) {
+        CHECK(loomp_call(idler->runtime, count_call, (void *)&calls, NULL, NULL) == 0);
+        CHECK(loomp_wait_idle(idler->runtime, -1) == 0);
+        if (!CHECK(atomic_load(&calls) == i + 1)) {
+            break; /* what this thread itself had brought was not done */
+        }
+        pause_at_random(&idler->random, "0");
+    }
+    return NULL;
+}
+
 TEST(wait_idle_of_several_threads_sees_each_ones_jobs)
 {
-    enum { THREADS = 3 };
+    enum { IDLERS = 3 };
     loomp_runtime *runtime = start("0");
-    long rounds = trips(20);
-#pragma omp parallel num_threads(THREADS)
-    {
-        _Atomic long calls = 0;
-        unsigned random = 60;
-        for (long i = 0; i < rounds; i++) {
-            CHECK(loomp_call(runtime, count_call, (void *)&calls, NULL, NULL) == 0);
-            CHECK(loomp_wait_idle(runtime, -1) == 0);
-            if (!CHECK(atomic_load(&calls) == i + 1)) {
-                break;
-            }
-            pause_at_random(&random, "0");
-        }
+    struct idler idlers[IDLERS];
+    for (int i = 0; i < IDLERS; i++) {
+        idlers[i] =
+            (struct idler){.runtime = runtime, .rounds = trips(40), .random = 60 + (unsigned)i};
+        pthread_create(&idlers[i].thread, NULL, call_and_wait, &idlers[i]);
+    }
+    for (int i = 0; i < IDLERS; i++) {
+        pthread_join(idlers[i].thread, NULL);
     }
     CHECK(loomp_stop(runtime) == 0);
 }

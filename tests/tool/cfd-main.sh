@@ -12,8 +12,8 @@ command -v cmp >/dev/null || skip "there is no cmp"
 unset LOOMP_CONFIG
 
 side=65
-steps=3000
-every=500
+steps=1500
+every=250
 
 "$programs/cfd-plain" $side $steps $every "$scratch/plain" ||
     { fail "cfd-plain: exit status $?"; finish; }
@@ -40,7 +40,8 @@ for form in own step gang; do
         program=$!
         answered=no
         while kill -0 $program 2>/dev/null; do
-            if "$programs/cfd-watch" "$scratch/socket" 3 >"$scratch/answers" 2>"$scratch/errors"; then
+            if "$programs/cfd-watch" "$scratch/socket" 3 \
+                >"$scratch/answers" 2>"$scratch/errors"; then
                 answered=yes
                 break
             fi

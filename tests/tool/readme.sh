@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 # What the documents print, works: the program of README.md, built by the command that is printed
 # below it, runs and says what it should; every other program of README.md, the guide and the man
-# pages (a block of C with an #include) compiles without a warning.
+# pages (a block of C with an #include) compiles without a warning; links between documents lead
+# somewhere, and each chapter of the guide is listed for installation.
 . "$(dirname "$0")/../lib/check.sh"
 
 [ -z "${SANITIZER:-}" ] || skip "a library with sanitizers needs programs with the same ones"
@@ -58,7 +59,7 @@ blocks()
 # The README: its first program, under the name that its command compiles.
 blocks "$top_srcdir/README.md" "$scratch/readme"
 [ -e "$scratch/readme-0.c" ] || fail "there is no program in README.md"
-command=$(sed -n '/^cc .*pkg-config.*loomp/p' "$top_srcdir/README.md" | head -n 1)
+command=$(sed -n 's/^ *\(cc .*pkg-config.*loomp.*\)/\1/p' "$top_srcdir/README.md" | head -n 1)
 source=$(echo "$command" | tr ' ' '\n' | grep '\.c$' | head -n 1)
 program=$(echo "$command" | sed -n 's/.*-o \([^ ]*\).*/\1/p')
 if [ -z "$source" ] || [ -z "$program" ]; then
@@ -81,18 +82,19 @@ else
     done <"$scratch/compilers"
 fi
 
+cd "$top_srcdir" || exit 99
+
 # All the others, as far as their headers are there.
 number=0
 skipped=0
 mkdir "$scratch/all"
-for document in "$top_srcdir"/README.md "$top_srcdir"/doc/guide/*.md "$top_srcdir"/doc/man3/*.3; do
-    [ -e "$document" ] || continue
-    name=$(basename "$document")
-    blocks "$document" "$scratch/all/$name"
-    for block in "$scratch/all/$name"-*.c; do
+for document in README.md doc/guide/*.md doc/man3/*.3; do
+    stem=$scratch/all/$(echo "$document" | tr / -)
+    blocks "$document" "$stem"
+    for block in "$stem"-*.c; do
         [ -e "$block" ] || continue
         # shellcheck disable=SC2086 # lists of words
-        set -- ${CC:-cc} -std=gnu17 -fsyntax-only -Wall -Wextra -Wno-strict-aliasing -fopenmp \
+        set -- ${CC:-cc} -std=gnu17 -fsyntax-only -Wall -Wextra -Wno-unused-parameter -Wno-strict-aliasing -fopenmp \
             $(pkg-config --cflags loomp) ${CUNIT_CFLAGS:-} "$block"
         if grep -q '<CUnit\|<loomp/test.h' "$block" &&
             ! echo '#include <CUnit/CUnit.h>' | ${CC:-cc} ${CUNIT_CFLAGS:-} -fsyntax-only -x c - 2>/dev/null; then
@@ -100,8 +102,21 @@ for document in "$top_srcdir"/README.md "$top_srcdir"/doc/guide/*.md "$top_srcdi
             continue
         fi
         "$@" >"$scratch/messages" 2>&1 && [ ! -s "$scratch/messages" ] ||
-            { cat "$scratch/messages"; fail "$name: a program in it does not compile cleanly"; }
+            { cat "$scratch/messages"; fail "$document: a program in it does not compile cleanly"; }
         number=$((number + 1))
     done
+done
+# Links: [text](file) and [text](file#heading), as written in README.md and the guide.
+for document in README.md doc/guide/*.md; do
+    directory=$(dirname "$document")
+    grep -o '](\([^)#: ]*\)[^):]*)' "$document" | sed 's/^](\([^)#]*\).*/\1/' | sort -u |
+        while read -r file; do
+            [ -z "$file" ] || [ -e "$directory/$file" ] || echo "$document: there is no $file"
+        done
+done >"$scratch/links"
+[ ! -s "$scratch/links" ] || { cat "$scratch/links"; fail "a link leads nowhere"; }
+for chapter in doc/guide/*.md; do
+    grep -q "[[:space:]]${chapter#doc/}\( \\\\\)\{0,1\}$" doc/Makefile.am ||
+        fail "$chapter is not in doc/Makefile.am"
 done
 finish "README's program runs, $number programs compile, $skipped need CUnit"

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Tests of examples/solve-server from outside: a server per test, asked what it must answer, what it
- * must refuse and what it must survive. Each test ends with SIGTERM and wants exit status 0 and, with
- * the sanitizers, not a word on standard error.
+/* Tests of examples/solve-server from outside: a server per test, asked what it must answer, what
+ * it must refuse and what it must survive. Each test ends with SIGTERM and wants exit status 0 and,
+ * with the sanitizers, not a word on standard error.
  *
- * usage: solve_server SERVER DATA [PART-OF-A-TEST'S-NAME]   SERVER: the program, DATA: examples/data
- * Environment: SOLVE_SERVER and EXAMPLE_DATA instead of the arguments. */
+ * usage: solve_server SERVER DATA [PART-OF-A-TEST'S-NAME]   SERVER: the program, DATA:
+ * examples/data Environment: SOLVE_SERVER and EXAMPLE_DATA instead of the arguments. */
 #define SUITE "solve_server"
 #include "unit/harness.h"
 
@@ -33,7 +33,7 @@ struct server {
     FILE *out;
 };
 
-/* --- the server --------------------------------------------------------------------------------- */
+/* --- the server ------------------------------------------------------------------------------ */
 
 static void run_server(int out, const char *const *options)
 {
@@ -149,7 +149,7 @@ static int count_entries(pid_t pid, const char *what)
     return count;
 }
 
-/* --- answers ------------------------------------------------------------------------------------ */
+/* --- answers --------------------------------------------------------------------------------- */
 
 static bool has(const struct client_answer *answer, const char *words)
 {
@@ -205,7 +205,7 @@ static struct client_answer post_file(const struct server *server, const char *n
 /* A solve that ends when somebody ends it. */
 #define ENDLESS "/solve?poisson=400&tol=1e-15&maxit=1000000"
 
-/* --- the tests ---------------------------------------------------------------------------------- */
+/* --- the tests ------------------------------------------------------------------------------- */
 
 TEST(the_example_files_are_solved)
 {
@@ -493,7 +493,9 @@ TEST(more_questions_than_allowed_are_refused)
     stop(&server);
 }
 
-enum { CLIENTS = 200 };
+enum {
+    CLIENTS = 200
+};
 
 struct client {
     pthread_t thread;

@@ -76,7 +76,8 @@ TEST(a_symmetric_matrix_gets_both_triangles)
 TEST(integer_and_pattern_fields_are_read)
 {
     struct csr a;
-    if (CHECK(parse(&a, "%%MatrixMarket matrix coordinate integer general\n1 1 1\n1 1 -7\n") == 0)) {
+    if (CHECK(parse(&a, "%%MatrixMarket matrix coordinate integer general\n1 1 1\n1 1 -7\n") ==
+              0)) {
         CHECK(a.value[0] == -7.0);
         csr_fini(&a);
     }
@@ -89,8 +90,9 @@ TEST(integer_and_pattern_fields_are_read)
 TEST(comments_blank_lines_crlf_tabs_and_letter_case_do_not_matter)
 {
     struct csr a;
-    if (!CHECK(parse(&a, "%%matrixmarket MATRIX Coordinate Real General\r\n% a comment\r\n\r\n"
-                         "\t2 2  2 \r\n% another\r\n1\t1\t1.5\r\n\r\n  2 2 2.5  \r\n\r\n%\r\n") == 0)) {
+    if (!CHECK(parse(&a,
+                     "%%matrixmarket MATRIX Coordinate Real General\r\n% a comment\r\n\r\n"
+                     "\t2 2  2 \r\n% another\r\n1\t1\t1.5\r\n\r\n  2 2 2.5  \r\n\r\n%\r\n") == 0)) {
         return;
     }
     CHECK(at(&a, 0, 0) == 1.5 && at(&a, 1, 1) == 2.5);
@@ -207,7 +209,8 @@ TEST(entries_that_cannot_be_are_refused_with_their_line)
     refused(REAL "2 2 2\n1 1 1\n2 2 1\n1 2 1\n", 5, "after the last of 2 entries");
     refused(SYMMETRIC "2 2 2\n1 2 1\n2 2 1\n", 3, "above the diagonal");
     refused("%%MatrixMarket matrix coordinate integer general\n1 1 1\n1 1 1.5\n", 3, "'1.5'");
-    refused("%%MatrixMarket matrix coordinate pattern general\n1 1 1\n1 1 1\n", 3, "after the entry");
+    refused("%%MatrixMarket matrix coordinate pattern general\n1 1 1\n1 1 1\n", 3,
+            "after the entry");
     refused(REAL "1 1 2\n1 1 1e308\n1 1 1e308\n", 0, "duplicates");
 }
 
@@ -219,8 +222,8 @@ TEST(bytes_that_are_no_text_are_refused)
     CHECK(error.line == 3);
 }
 
-/* Whatever a good file is cut down to or altered to, parsing ends, and within the text. The copy has
- * no byte to spare, so that the address sanitizer sees a step too far. */
+/* Whatever a good file is cut down to or altered to, parsing ends, and within the text. The copy
+ * has no byte to spare, so that the address sanitizer sees a step too far. */
 TEST(every_prefix_and_every_altered_byte_ends_in_an_answer)
 {
     static const char good[] = SYMMETRIC "% c\n3 3 4\n1 1 2.5D0\n2 1 -1e-3\r\n2 2 2\n3 3 7\n";

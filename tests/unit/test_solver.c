@@ -33,8 +33,8 @@ static struct csr make(int64_t n, const struct entry *entries, int64_t count, bo
     return a;
 }
 
-#define MAKE(n, mirror, ...)                                        \
-    make((n), (const struct entry[]){__VA_ARGS__},                  \
+#define MAKE(n, mirror, ...)                                                                       \
+    make((n), (const struct entry[]){__VA_ARGS__},                                                 \
          sizeof((struct entry[]){__VA_ARGS__}) / sizeof(struct entry), (mirror))
 
 /* Solves for a right-hand side of ones, or b, and checks that the reported residual is true. */
@@ -121,7 +121,8 @@ TEST(a_matrix_stored_in_full_is_found_to_be_symmetric)
 
 TEST(bicgstab_solves_what_is_not_symmetric)
 {
-    struct csr a = MAKE(3, false, {1, 1, 4}, {1, 2, -1}, {2, 2, 4}, {2, 3, -2}, {3, 1, 1}, {3, 3, 4});
+    struct csr a =
+        MAKE(3, false, {1, 1, 4}, {1, 2, -1}, {2, 2, 4}, {2, 3, -2}, {3, 1, 1}, {3, 3, 4});
     struct solver_result result = solve(&a, NULL, 1e-10);
     CHECK(result.outcome == SOLVER_CONVERGED);
     CHECK_TEXT(result.method, "bicgstab");

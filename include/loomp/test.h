@@ -66,7 +66,8 @@ static inline void loomp_test_report_to_cunit(const char *what, const char *file
     static int name##_body(loomp_loop *loop, loomp_runtime *runtime);                            \
     static void name(void)                                                                       \
     {                                                                                            \
-        struct loomp_test_options options = {sizeof(struct loomp_test_options), __VA_ARGS__};    \
+        struct loomp_test_options options = {.size = sizeof(struct loomp_test_options),           \
+                                             __VA_ARGS__};                                       \
         loomp_test_run(#name, __FILE__, __LINE__, name##_body, &options,                         \
                        loomp_test_report_to_cunit);                                              \
     }                                                                                            \

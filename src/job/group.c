@@ -20,7 +20,8 @@ struct __attribute__((may_alias)) group_words {
     /* The one notification. */
     struct lp_item item;
     struct lp_waiter waiter;
-    loomp_loop *loop; /* NULL: none pending */
+    /* NULL: none pending. Claimed by who asks (compare-exchange), let go of on the loop (release). */
+    _Atomic(loomp_loop *) loop;
     loomp_group_fn fn;
     void *arg;
 };
@@ -215,11 +216,11 @@ static void run_notification(struct lp_item *item)
                                                                offsetof(struct group_words, item));
     loomp_group *group = LOOMP_CONTAINER(words, loomp_group, private_);
     loomp_group_fn fn = words->fn;
-    loomp_loop *loop = words->loop;
+    loomp_loop *loop = atomic_load_explicit(&words->loop, memory_order_relaxed);
     void *arg = words->arg;
     int32_t status = words->waiter.status;
     struct lp_ledger *ledger = &lp_tracked;
-    words->loop = NULL;
+    atomic_store_explicit(&words->loop, NULL, memory_order_release);
     lp_self.inside++;
     fn(group, status, arg); /* the group may be gone from here on */
     lp_self.inside--;
@@ -231,7 +232,8 @@ static void wake_notification(struct lp_waiter *waiter)
 {
     struct group_words *words =
         (struct group_words *)(void *)((char *)waiter - offsetof(struct group_words, waiter));
-    lp_loop_push(words->loop, &words->item);
+    /* relaxed: handed over with the waiter */
+    lp_loop_push(atomic_load_explicit(&words->loop, memory_order_relaxed), &words->item);
 }
 
 int loomp_group_notify(loomp_group *group, loomp_loop *loop, loomp_group_fn fn, void *arg)
@@ -241,17 +243,20 @@ int loomp_group_notify(loomp_group *group, loomp_loop *loop, loomp_group_fn fn, 
                        !group ? "group" : loop ? "function" : "loop");
     }
     struct group_words *words = words_of(group);
-    if (words->loop) {
-        return lp_fail(-EBUSY, "loomp_group_notify: a notification of this group is pending");
-    }
     struct lp_ledger *ledger = &lp_tracked;
     int err = lp_ledger_accept(ledger);
     if (err) {
         return err;
     }
+    loomp_loop *none = NULL;
+    if (!atomic_compare_exchange_strong_explicit(&words->loop, &none, loop, memory_order_acquire,
+                                                 memory_order_relaxed)) {
+        lp_ledger_finish(ledger);
+        lp_ledger_finish(ledger);
+        return lp_fail(-EBUSY, "loomp_group_notify: a notification of this group is pending");
+    }
     words->item.run = run_notification;
     words->waiter = (struct lp_waiter){.wake = wake_notification};
-    words->loop = loop;
     words->fn = fn;
     words->arg = arg;
     lp_loop_expect(loop);

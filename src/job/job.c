@@ -313,17 +313,16 @@ static int enqueue(loomp_runtime *runtime, loomp_job *job, loomp_pool *pool)
     return err;
 }
 
-int loomp_submit(loomp_runtime *runtime, loomp_job *job)
+static int submit(loomp_runtime *runtime, loomp_job *job, bool blocking)
 {
     int err = check(runtime, job);
+    if (!err) {
+        err = lp_ledger_check(&lp_tracked);
+    }
     if (err) {
         return err;
     }
-    err = lp_ledger_check(&lp_tracked);
-    if (err) {
-        return err;
-    }
-    loomp_pool *pool = job->pool ? job->pool : runtime->compute;
+    loomp_pool *pool = blocking ? runtime->blocking : job->pool ? job->pool : runtime->compute;
     if (pool->options.blocking && job->kind != LOOMP_SERIAL) {
         return lp_fail(-EINVAL, "loomp_submit: job.kind is not LOOMP_SERIAL, and the pool %s runs "
                                 "nothing else",
@@ -332,21 +331,14 @@ int loomp_submit(loomp_runtime *runtime, loomp_job *job)
     return enqueue(runtime, job, pool);
 }
 
+int loomp_submit(loomp_runtime *runtime, loomp_job *job)
+{
+    return submit(runtime, job, false);
+}
+
 int loomp_submit_blocking(loomp_runtime *runtime, loomp_job *job)
 {
-    int err = check(runtime, job);
-    if (err) {
-        return err;
-    }
-    err = lp_ledger_check(&lp_tracked);
-    if (err) {
-        return err;
-    }
-    if (job->kind != LOOMP_SERIAL) {
-        return lp_fail(-EINVAL, "loomp_submit_blocking: job.kind is not LOOMP_SERIAL, and the pool "
-                                "blocking runs nothing else");
-    }
-    return enqueue(runtime, job, runtime->blocking);
+    return submit(runtime, job, true);
 }
 
 /* ---- cancellation and state ---------------------------------------------------------------------- */

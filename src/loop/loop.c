@@ -2,7 +2,7 @@
 /* Owns the libev loops. Everything runs on a loop's own thread, except push, expect, nudge and
  * describe, which any thread calls.
  *
- * Waking: whoever pushes onto the empty stack sends the loop's ev_async. libev makes a system call
+ * Waking: another thread that pushes onto the empty stack sends the loop's ev_async. libev makes a system call
  * for that only if the loop is asleep or about to be: ev_async_send sets the watcher's flag, then
  * looks whether a wake-up is wanted; the loop announces that it wants one, then looks at the flag;
  * with full fences on both sides. */
@@ -18,6 +18,7 @@
 #include <errno.h>
 #include <ev.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -39,10 +40,14 @@ struct loomp_loop {
     /* Things that will still be pushed or run. Written by anybody; with an attached loop it decides
      * whether our watcher holds a reference. relaxed: the pushes themselves order the data. */
     LP_OWN_LINE _Atomic uint64_t expected;
+    /* Threads that are pushing to an attached loop or waking it, which detach waits for: the item
+     * may have been run before its pusher is through. (Loops of our own outlive their pushers.) */
+    _Atomic uint32_t visitors;
 
     /* The loop's own. */
     LP_OWN_LINE struct ev_loop *ev;
     ev_async wake;
+    ev_timer rest; /* the next turn: what a batch left, and what the loop pushes to itself */
     ev_prepare before_sleep;
     ev_check after_sleep;
     struct lp_item *batch; /* taken, not yet run */
@@ -139,19 +144,59 @@ void lp_loop_expect(loomp_loop *loop)
     }
 }
 
+static void begin_visit(loomp_loop *loop)
+{
+    if (loop->attached) {
+        atomic_fetch_add_explicit(&loop->visitors, 1, memory_order_relaxed);
+    }
+}
+
+/* attached: as it was at the beginning; without it the loop may be gone. */
+static void end_visit(loomp_loop *loop, bool attached)
+{
+    if (attached) {
+        atomic_fetch_sub_explicit(&loop->visitors, 1, memory_order_release);
+    }
+}
+
 void lp_loop_settle(loomp_loop *loop)
 {
+    bool attached = loop->attached;
+    bool here = lp_self.loop == loop;
+    begin_visit(loop);
     uint64_t before = atomic_fetch_sub_explicit(&loop->expected, 1, memory_order_release);
-    if (before == 1 && lp_self.loop == loop) {
-        adjust_reference(loop);
+    if (attached && before == 1) {
+        if (here) {
+            adjust_reference(loop);
+        } else {
+            lp_loop_nudge(loop); /* to let go of its reference */
+        }
+    }
+    end_visit(loop, attached);
+}
+
+/* Without a reference; it is given back when the timer fires or is stopped. */
+static void start_rest(loomp_loop *loop)
+{
+    if (!ev_is_active(&loop->rest)) {
+        ev_timer_set(&loop->rest, 0., 0.);
+        ev_timer_start(loop->ev, &loop->rest);
+        ev_unref(loop->ev);
     }
 }
 
 void lp_loop_push(loomp_loop *loop, struct lp_item *item)
 {
+    bool attached = loop->attached;
+    begin_visit(loop);
     if (lp_completions_push(&loop->completions, item)) {
-        lp_loop_nudge(loop);
+        if (lp_self.loop == loop) {
+            start_rest(loop);
+        } else {
+            lp_loop_nudge(loop);
+        }
     }
+    end_visit(loop, attached);
 }
 
 /* Runs up to a batch; true if something is left. */
@@ -184,17 +229,30 @@ static bool run_batch(loomp_loop *loop)
     return loop->batch || !lp_completions_empty(&loop->completions);
 }
 
-static void on_wake(struct ev_loop *ev, ev_async *watcher, int events)
+static void turn(loomp_loop *loop)
 {
-    (void)events;
-    loomp_loop *loop = watcher->data;
     if (run_batch(loop)) {
-        /* The rest in the next turn, which will not sleep: watchers come first. */
-        ev_async_send(ev, watcher);
+        start_rest(loop); /* the application's watchers come first */
     } else if (atomic_load_explicit(&loop->ending, memory_order_acquire)) {
-        ev_break(ev, EVBREAK_ALL);
+        ev_break(loop->ev, EVBREAK_ALL);
     }
     adjust_reference(loop); /* somebody else may have expected something */
+}
+
+static void on_wake(struct ev_loop *ev, ev_async *watcher, int events)
+{
+    (void)ev;
+    (void)events;
+    turn(watcher->data);
+}
+
+/* A timer of the lowest priority and not the ev_async: libev's own watcher for that has the highest,
+ * so a loop that kept sending to itself would never run an idle watcher of the application's. */
+static void on_rest(struct ev_loop *ev, ev_timer *watcher, int events)
+{
+    (void)events;
+    ev_ref(ev); /* the timer has ended with the reference that we had taken from it */
+    turn(watcher->data);
 }
 
 static void on_before_sleep(struct ev_loop *ev, ev_prepare *watcher, int events)
@@ -237,6 +295,9 @@ static loomp_loop *new_loop(void)
 /* The watchers every loop has, without a reference. */
 static void start_watchers(loomp_loop *loop)
 {
+    ev_timer_init(&loop->rest, on_rest, 0., 0.);
+    ev_set_priority(&loop->rest, EV_MINPRI);
+    loop->rest.data = loop;
     ev_async_init(&loop->wake, on_wake);
     loop->wake.data = loop;
     ev_async_start(loop->ev, &loop->wake);
@@ -248,6 +309,10 @@ static void stop_watchers(loomp_loop *loop)
     if (loop->holds_reference) {
         ev_unref(loop->ev);
         loop->holds_reference = false;
+    }
+    if (ev_is_active(&loop->rest)) {
+        ev_ref(loop->ev);
+        ev_timer_stop(loop->ev, &loop->rest);
     }
     ev_ref(loop->ev);
     ev_async_stop(loop->ev, &loop->wake);
@@ -411,6 +476,9 @@ int lp_loop_detach(loomp_loop *loop)
     adjust_reference(loop);
     while (atomic_load_explicit(&loop->expected, memory_order_acquire)) {
         lp_loop_run_once(loop, -1);
+    }
+    while (atomic_load_explicit(&loop->visitors, memory_order_acquire)) {
+        sched_yield(); /* between a push and its wake-up: a moment */
     }
     drain(loop);
     call_at_exit(loop);

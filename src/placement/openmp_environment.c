@@ -8,6 +8,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -143,31 +144,26 @@ const char *lp_openmp_late_default(unsigned index, bool crowded)
     }
 }
 
-/* OMP_STACKSIZE: a number with B, K (default), M or G; 0 for anything else. */
+/* OMP_STACKSIZE: a number with B, K (default), M or G; 0 for anything else, as libomp ignores it. */
 static size_t stacksize_of_environment(void)
 {
     const char *text = getenv("OMP_STACKSIZE");
-    if (!text) {
+    while (text && isspace((unsigned char)*text)) {
+        text++;
+    }
+    if (!text || !isdigit((unsigned char)*text)) {
         return 0;
     }
     char *end;
+    errno = 0;
     unsigned long long number = strtoull(text, &end, 10);
     while (isspace((unsigned char)*end)) {
         end++;
     }
-    switch (tolower((unsigned char)*end)) {
-    case 'b':
-        return number;
-    case '\0':
-    case 'k':
-        return number << 10;
-    case 'm':
-        return number << 20;
-    case 'g':
-        return number << 30;
-    default:
-        return 0;
-    }
+    static const char units[] = "bkmg";
+    const char *unit = strchr(units, *end ? tolower((unsigned char)*end) : 'k');
+    unsigned shift = unit ? 10 * (unsigned)(unit - units) : 0;
+    return errno || !unit || number > SIZE_MAX >> 2 >> shift ? 0 : (size_t)number << shift;
 }
 
 size_t lp_openmp_stack_bytes(size_t wanted)

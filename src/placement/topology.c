@@ -4,6 +4,7 @@
 #include "placement/topology.h"
 
 #include "base/error.h"
+#include "base/log.h"
 
 #include <errno.h>
 #include <hwloc.h>
@@ -48,11 +49,14 @@ lp_cpuset *lp_thread_mask(void)
             }
         }
         CPU_FREE(raw);
+        if (failure && failure != EINVAL) {
+            lp_fail(-failure, "cannot read the CPU mask of a thread: %s", strerror(failure));
+        }
         if (failure != EINVAL) {
             return set;
         }
     }
-    lp_fail(-ENOMEM, "cannot read the CPU mask of a thread");
+    lp_fail(-ENOMEM, "cannot read the CPU mask of a thread: it has no memory or too many CPUs");
     return NULL;
 }
 
@@ -176,13 +180,18 @@ void lp_topology_fini(struct lp_topology *topology)
     *topology = (struct lp_topology){0};
 }
 
-int lp_bind_thread(const struct lp_topology *topology, const lp_cpuset *set)
+void lp_bind_thread(const struct lp_topology *topology, const lp_cpuset *set)
 {
-    if (hwloc_set_cpubind(topology->handle, set, HWLOC_CPUBIND_THREAD)) {
-        char list[128];
-        int failure = errno;
-        lp_cpuset_format(set, list, sizeof list);
-        return lp_fail(-failure, "cannot bind a thread to CPU %s: %s", list, strerror(failure));
+    int failure = hwloc_set_cpubind(topology->handle, set, HWLOC_CPUBIND_THREAD) ? errno : 0;
+    lp_cpuset *mask = lp_thread_mask();
+    if (failure || !mask || !lp_cpuset_equal(mask, set)) {
+        char wanted[128], found[128] = "unknown CPUs";
+        lp_cpuset_format(set, wanted, sizeof wanted);
+        if (mask) {
+            lp_cpuset_format(mask, found, sizeof found);
+        }
+        lp_log(LOOMP_LOG_WARNING, "a thread that belongs on CPU %s runs on %s%s%s", wanted, found,
+               failure ? ": " : "", failure ? strerror(failure) : "");
     }
-    return 0;
+    lp_cpuset_free(mask);
 }

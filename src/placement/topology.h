@@ -20,8 +20,9 @@ struct lp_topology {
 int lp_topology_load(struct lp_topology *topology, struct hwloc_topology *given);
 void lp_topology_fini(struct lp_topology *topology);
 
-/* Binds the calling thread. 0, or a negative errno with a sentence. */
-int lp_bind_thread(const struct lp_topology *topology, const lp_cpuset *set);
+/* Binds the calling thread and looks whether it is bound. A thread that cannot be is left where it
+ * is, with a warning in the log: a program goes on slowly rather than not at all. */
+void lp_bind_thread(const struct lp_topology *topology, const lp_cpuset *set);
 
 /* The mask of the calling thread; NULL with a sentence. */
 lp_cpuset *lp_thread_mask(void);

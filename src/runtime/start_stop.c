@@ -167,6 +167,11 @@ static int start_compute(struct lp_parts *parts)
         return err;
     }
     bool has_places = environment.has_places;
+    if (environment.user_binds) {
+        lp_log(LOOMP_LOG_INFO, "the environment says where OpenMP threads go (OMP_PLACES, "
+                               "OMP_PROC_BIND or the like); it is left as it is, and loomp binds "
+                               "its own threads");
+    }
     err = make_pool(&parts->compute, &options);
     lp_openmp_environment_restore(&environment);
     if (err) {

@@ -54,9 +54,23 @@ static void free_place(struct loomp_pool *pool, struct lp_worker *worker)
     tell_gang_leader(pool);
 }
 
+/* After an idle worker has taken something: those who brought more while it searched or woke up may
+ * have woken nobody. */
+static void look_behind(struct loomp_pool *pool, struct lp_worker *worker)
+{
+    if (worker->was_idle) {
+        worker->was_idle = false;
+        if (lp_pool_has_serial(pool)) {
+            lp_pool_wake_for_serial(pool);
+        }
+    }
+}
+
 static void run_dones(struct loomp_pool *pool, struct lp_worker *worker)
 {
     struct lp_item *item = lp_completions_take(&pool->dones);
+    look_behind(pool, worker);
+    lp_card_state(&worker->card, LOOMP_STATE_BUSY);
     while (item) {
         struct lp_item *next = item->next;
         item->run(item); /* the item may be gone from here on */
@@ -77,13 +91,7 @@ static bool serve_one(struct loomp_pool *pool, struct lp_worker *worker)
         return false;
     }
     tell_gang_leader(pool);
-    if (worker->was_idle) {
-        /* Those who brought more while we were searching or waking up may have woken nobody. */
-        worker->was_idle = false;
-        if (lp_pool_has_serial(pool)) {
-            lp_pool_wake_for_serial(pool);
-        }
-    }
+    look_behind(pool, worker);
     lp_card_state(&worker->card, LOOMP_STATE_BUSY);
     lp_team_run(pool, item); /* the item may be gone from here on */
     lp_card_count(&worker->card);

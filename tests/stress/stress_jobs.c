@@ -185,6 +185,7 @@ struct crowd {
     loomp_runtime *runtime;
     struct source *sources;
     pthread_t threads[PLAIN_THREADS];
+    long plain_jobs; /* that each plain thread wants to submit */
 };
 
 static bool start_crowd(struct crowd *crowd, long jobs)
@@ -194,11 +195,12 @@ static bool start_crowd(struct crowd *crowd, long jobs)
     if (!crowd->runtime) {
         return false;
     }
+    crowd->plain_jobs = jobs / (PLAIN_THREADS + LOOPS);
     crowd->sources = calloc(PLAIN_THREADS + LOOPS, sizeof *crowd->sources);
     for (int i = 0; i < PLAIN_THREADS + LOOPS; i++) {
         struct source *source = &crowd->sources[i];
         source->runtime = crowd->runtime;
-        source->to_submit = jobs / (PLAIN_THREADS + LOOPS);
+        source->to_submit = crowd->plain_jobs;
         if (i < LOOPS) {
             source->loop = loomp_loop_at(crowd->runtime, i);
             CHECK(loomp_post(source->loop, start_on_loop, source) == 0);
@@ -251,7 +253,7 @@ TEST(a_shutdown_in_the_middle_loses_no_accepted_job)
         if (!start_crowd(&crowd, jobs_in_all() / 10)) {
             return;
         }
-        while (atomic_load(&crowd.sources[LOOPS].accepted) < 100 * round) {
+        while (atomic_load(&crowd.sources[LOOPS].accepted) < crowd.plain_jobs * round / 20) {
             sched_yield();
         }
         CHECK(loomp_stop(crowd.runtime) == 0);
@@ -267,7 +269,7 @@ TEST(stop_now_in_the_middle_cancels_and_loses_nothing)
         if (!start_crowd(&crowd, jobs_in_all() / 10)) {
             return;
         }
-        while (atomic_load(&crowd.sources[LOOPS].accepted) < 100 * round) {
+        while (atomic_load(&crowd.sources[LOOPS].accepted) < crowd.plain_jobs * round / 20) {
             sched_yield();
         }
         CHECK(loomp_stop_now(crowd.runtime) == 0);

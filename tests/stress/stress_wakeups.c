@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* One thing under way at a time, so that every wake-up of the runtime is needed: who brings the next
- * one knows that the last is done and pauses for as long as it takes the other side to fall asleep,
- * or nearly so. A lost wake-up is a hang, which the driver's time limit turns into a failure.
+/* One thing under way at a time, or nearly, so that every wake-up of the runtime is needed: who brings
+ * the next one knows that the last is done, or about to be, and pauses for as long as it takes the
+ * other side to fall asleep, or nearly so. A lost wake-up is a hang, which the driver's time limit turns into a failure.
  * LOOMP_STRESS_JOBS (default 2 million) sets how many round trips there are. */
 #define SUITE "stress wake-ups"
 #include "../unit/gate.h"
@@ -68,106 +68,121 @@ static void wait_for(_Atomic long *count, long value)
     }
 }
 
+/* One blocking thread, because a second one that sleeps would be woken in place of the first. */
 static loomp_runtime *start(const char *spin_us)
 {
     return runtime_with(workers_under_test(),
-                        (const char *const[]){"spin_us", spin_us, "blocking.threads", "2", NULL});
+                        (const char *const[]){"spin_us", spin_us, "blocking.threads", "1", NULL});
 }
 
 /* ---- plain threads ------------------------------------------------------------------------------- */
 
-struct traveller {
+struct traveller;
+
+struct ticket {
     loomp_job job;
+    struct traveller *traveller;
+};
+
+struct traveller {
+    struct ticket tickets[2]; /* in turn, because the next trip may begin before the last is over */
     loomp_runtime *runtime;
+    loomp_pool *pool;
     const char *spin_us;
     long rounds;
+    uint32_t kind;
     bool gangs_too;
     unsigned random;
+    _Atomic long begun;
     _Atomic long done;
     pthread_t thread;
 };
 
-static int do_nothing(loomp_job *job)
+static int use_the_team(void)
 {
-    (void)job;
-    return 0;
-}
-
-static int use_the_team(loomp_job *job)
-{
-    (void)job;
     int members = 0;
 #pragma omp parallel reduction(+ : members)
     members += 1;
     return members > 0 ? 0 : -EINVAL;
 }
 
-static void count_done(loomp_job *job, int status)
+static int begin_trip(loomp_job *job)
 {
-    struct traveller *traveller = LOOMP_CONTAINER(job, struct traveller, job);
+    struct traveller *traveller = LOOMP_CONTAINER(job, struct ticket, job)->traveller;
+    int result = job->kind == LOOMP_GANG ? use_the_team() : 0;
+    atomic_fetch_add(&traveller->begun, 1);
+    return result;
+}
+
+static void end_trip(loomp_job *job, int status)
+{
+    struct traveller *traveller = LOOMP_CONTAINER(job, struct ticket, job)->traveller;
     CHECK(status == 0);
     atomic_fetch_add(&traveller->done, 1);
 }
 
-/* The job is the traveller's again when done has begun. */
+static loomp_job *next_job(struct traveller *traveller, long trip)
+{
+    struct ticket *ticket = &traveller->tickets[trip % 2];
+    ticket->traveller = traveller;
+    loomp_job_init(&ticket->job, begin_trip, end_trip);
+    ticket->job.pool = traveller->pool;
+    ticket->job.kind = traveller->kind;
+    if (traveller->gangs_too) {
+        ticket->job.kind = next_random(&traveller->random) % 3 ? LOOMP_SERIAL : LOOMP_GANG;
+        ticket->job.priority = (int32_t)(next_random(&traveller->random) % 3) - 1;
+    }
+    return &ticket->job;
+}
+
+/* The next trip begins some time after the last has ended, or at the end of its work: then the team
+ * is still on its way to look for more, and may be so fast that nothing later meets it awake. */
 static void *travel(void *arg)
 {
     struct traveller *traveller = arg;
     for (long i = 0; i < traveller->rounds; i++) {
-        if (traveller->gangs_too) {
-            bool gang = next_random(&traveller->random) % 3 == 0;
-            traveller->job.kind = gang ? LOOMP_GANG : LOOMP_SERIAL;
-            traveller->job.work = gang ? use_the_team : do_nothing;
-            traveller->job.priority = (int32_t)(next_random(&traveller->random) % 3) - 1;
-        }
-        if (loomp_submit(traveller->runtime, &traveller->job) != 0) {
+        wait_for(&traveller->done, i - 1); /* the ticket's last trip */
+        if (loomp_submit(traveller->runtime, next_job(traveller, i)) != 0) {
             CHECK(!"a job was refused");
             return NULL;
         }
-        wait_for(&traveller->done, i + 1);
+        bool early = next_random(&traveller->random) % 4 == 0;
+        wait_for(early ? &traveller->begun : &traveller->done, i + 1);
         pause_at_random(&traveller->random, traveller->spin_us);
     }
+    wait_for(&traveller->done, traveller->rounds);
     return NULL;
 }
 
-static struct traveller traveller_of(loomp_runtime *runtime, const char *spin_us, long rounds,
-                                     unsigned random)
+static void travel_alone(const char *spin_us, const char *pool, uint32_t kind, long rounds)
 {
-    struct traveller traveller = {
-        .runtime = runtime, .spin_us = spin_us, .rounds = rounds, .random = random};
-    loomp_job_init(&traveller.job, do_nothing, count_done);
-    return traveller;
+    loomp_runtime *runtime = start(spin_us);
+    struct traveller traveller = {.runtime = runtime,
+                                  .pool = loomp_pool_named(runtime, pool),
+                                  .spin_us = spin_us,
+                                  .kind = kind,
+                                  .rounds = rounds};
+    travel(&traveller);
+    CHECK(loomp_stop(runtime) == 0);
 }
 
 TEST(serial_jobs_of_a_plain_thread_one_at_a_time)
 {
     for (int s = 0; s < SPINS; s++) {
-        loomp_runtime *runtime = start(spins[s]);
-        struct traveller traveller = traveller_of(runtime, spins[s], trips(100), 1);
-        travel(&traveller);
-        CHECK(loomp_stop(runtime) == 0);
+        travel_alone(spins[s], "compute", LOOMP_SERIAL, trips(100));
     }
 }
 
 TEST(gang_jobs_of_a_plain_thread_one_at_a_time)
 {
     for (int s = 0; s < SPINS; s++) {
-        loomp_runtime *runtime = start(spins[s]);
-        struct traveller traveller = traveller_of(runtime, spins[s], trips(40), 2);
-        traveller.job.kind = LOOMP_GANG;
-        traveller.job.work = use_the_team;
-        travel(&traveller);
-        CHECK(loomp_stop(runtime) == 0);
+        travel_alone(spins[s], "compute", LOOMP_GANG, trips(100));
     }
 }
 
 TEST(blocking_jobs_of_a_plain_thread_one_at_a_time)
 {
-    loomp_runtime *runtime = start("0");
-    struct traveller traveller = traveller_of(runtime, "0", trips(50), 3);
-    traveller.job.pool = loomp_pool_named(runtime, "blocking");
-    travel(&traveller);
-    CHECK(loomp_stop(runtime) == 0);
+    travel_alone("0", "blocking", LOOMP_SERIAL, trips(150));
 }
 
 TEST(serial_and_gang_jobs_of_plain_threads_take_places_from_each_other)
@@ -177,8 +192,11 @@ TEST(serial_and_gang_jobs_of_plain_threads_take_places_from_each_other)
         loomp_runtime *runtime = start(spins[s]);
         struct traveller travellers[TRAVELLERS];
         for (int i = 0; i < TRAVELLERS; i++) {
-            travellers[i] = traveller_of(runtime, spins[s], trips(15), 10 + (unsigned)i);
-            travellers[i].gangs_too = true;
+            travellers[i] = (struct traveller){.runtime = runtime,
+                                               .spin_us = spins[s],
+                                               .rounds = trips(15),
+                                               .gangs_too = true,
+                                               .random = 10 + (unsigned)i};
             pthread_create(&travellers[i].thread, NULL, travel, &travellers[i]);
         }
         for (int i = 0; i < TRAVELLERS; i++) {
@@ -263,7 +281,7 @@ static int work_a_little(loomp_job *job)
     struct commuter *commuter = LOOMP_CONTAINER(job, struct commuter, job);
     /* for as long as it takes the loop to fall asleep */
     pause_at_random(&commuter->random, "0");
-    return job->kind == LOOMP_GANG ? use_the_team(job) : 0;
+    return job->kind == LOOMP_GANG ? use_the_team() : 0;
 }
 
 static void go_again(struct commuter *commuter)

@@ -205,6 +205,25 @@ TEST(what_was_withdrawn_at_the_front_makes_room)
     lp_ring_fini(&ring);
 }
 
+TEST(what_was_withdrawn_makes_room_when_a_pop_brings_it_to_the_front)
+{
+    struct lp_ring ring;
+    uint64_t positions[3], position;
+    CHECK(lp_ring_init(&ring, 3) == 0);
+    for (int i = 0; i < 3; i++) {
+        CHECK(put(&ring, i, NULL, &positions[i]));
+    }
+    CHECK(lp_ring_withdraw(&ring, positions[1]));
+    CHECK(get(&ring) == 0);
+    CHECK(put(&ring, 3, NULL, &position));
+    CHECK(put(&ring, 4, NULL, &position));
+    CHECK(!put(&ring, 5, NULL, &position));
+    for (int i = 2; i < 5; i++) {
+        CHECK(get(&ring) == i);
+    }
+    lp_ring_fini(&ring);
+}
+
 TEST(a_position_of_an_earlier_lap_is_refused)
 {
     struct lp_ring ring;

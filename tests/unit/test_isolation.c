@@ -11,8 +11,6 @@
 #include <omp.h>
 #include <stdatomic.h>
 
-#pragma STDC FENV_ACCESS ON
-
 enum { MANY = 300 };
 
 /* ---- orphaned constructs ------------------------------------------------------------------------ */

@@ -65,6 +65,12 @@ bool lp_ledger_idle(struct lp_ledger *ledger)
     return lp_ledger_pending(ledger) == 0;
 }
 
+bool lp_ledgers_idle(void)
+{
+    uint64_t finished = sum_finished(&lp_tracked) + sum_finished(&lp_untracked);
+    return sum_accepted(&lp_tracked) + sum_accepted(&lp_untracked) == finished;
+}
+
 /* Wakes who watches, if idle. Under the lock, so that unwatch can promise that a waiter is left
  * alone; `wake` calls no user code. */
 static void wake_watchers_if_idle(struct lp_ledger *ledger)

@@ -71,6 +71,10 @@ uint64_t lp_ledger_pending(struct lp_ledger *ledger);
 
 bool lp_ledger_idle(struct lp_ledger *ledger);
 
+/* Whether nothing is under way in either ledger: one reading over both, because what is in one may
+ * bring work to the other. */
+bool lp_ledgers_idle(void);
+
 /* Registers a waiter that is woken once when the ledger is idle (at once, if it already is). */
 void lp_ledger_watch(struct lp_ledger *ledger, struct lp_waiter *waiter);
 

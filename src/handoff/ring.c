@@ -125,8 +125,9 @@ bool lp_ring_push(struct lp_ring *ring, void *item, const void *tag, uint64_t *p
         uint64_t word = atomic_load_explicit(&cell->word, memory_order_acquire);
         uint64_t free_word = word_of(ring, tail, FREE);
         if (word == free_word) {
+            /* seq_cst: a sleeper's second look compares tail and head */
             if (atomic_compare_exchange_weak_explicit(&ring->tail, &tail, tail + 1,
-                                                      memory_order_relaxed,
+                                                      memory_order_seq_cst,
                                                       memory_order_relaxed)) {
                 *position = tail;
                 atomic_store_explicit(&cell->item, item, memory_order_relaxed);

@@ -14,7 +14,7 @@ struct lp_waiter {
      * block, and it calls no user code. The waiter may be gone when it returns. */
     void (*wake)(struct lp_waiter *waiter);
     int32_t status; /* set by the waker: what the wait came to, or LP_WAITER_HELP */
-    bool helps;     /* wants to be woken for unstarted work of its group too */
+    uint32_t helps; /* a bit for each kind of unstarted work of its group that it could do itself */
 };
 
 /* Not the end of the wait: there is work that the waiter can do itself. No errno is positive here. */

@@ -135,6 +135,13 @@ void lp_group_leave(loomp_group *group, int32_t status)
                                                     memory_order_acq_rel, memory_order_relaxed));
 }
 
+bool lp_group_is_empty(loomp_group *group, int32_t *status)
+{
+    uint64_t word = atomic_load_explicit(&words_of(group)->word, memory_order_acquire);
+    *status = status_in(word);
+    return !(word & COUNT_MASK);
+}
+
 bool lp_group_wait_with(loomp_group *group, struct lp_waiter *waiter, int32_t *status)
 {
     struct group_words *words = words_of(group);
@@ -183,7 +190,7 @@ bool lp_group_wait_no_more(loomp_group *group, struct lp_waiter *waiter)
     return found;
 }
 
-void lp_group_offer(loomp_group *group)
+void lp_group_offer(loomp_group *group, uint32_t kind)
 {
     struct group_words *words = words_of(group);
     /* seq_cst: pairs with lp_group_wait_with; the push before this was seq_cst too */
@@ -195,7 +202,7 @@ void lp_group_offer(loomp_group *group)
     pthread_mutex_lock(lock);
     for (struct lp_waiter **link = &words->waiters; *link;) {
         struct lp_waiter *waiter = *link;
-        if (waiter->helps) {
+        if (waiter->helps & kind) {
             *link = waiter->next;
             waiter->next = helpers;
             helpers = waiter;

@@ -8,6 +8,7 @@
 #include "base/self.h"
 #include "loop/loop.h"
 #include "team/blocking_team.h"
+#include "team/gang_team.h"
 #include "team/worker.h"
 
 #include <errno.h>
@@ -216,25 +217,25 @@ static void unclaim(loomp_job *job)
     set_state(words, LOOMP_JOB_IDLE);
 }
 
-/* Makes sure somebody takes what was pushed. The job may be gone already; `group` is held. */
-static void announce(loomp_pool *pool, bool is_gang, loomp_group *group)
+/* Makes sure somebody takes what was pushed. The job may be gone already; `tag` is held. */
+static void announce(loomp_pool *pool, bool is_gang, loomp_group *tag)
 {
     if (is_gang) {
         lp_pool_wake_for_gang(pool);
     } else {
         lp_pool_wake_for_serial(pool);
     }
-    if (group) {
-        lp_group_offer(group);
+    if (tag) {
+        lp_group_offer(tag, is_gang ? LP_HELPS_GANG : LP_HELPS_SERIAL);
     }
 }
 
 /* The queue is full: waits for room if that is the policy. 0 or -EAGAIN. */
-static int overflow(loomp_runtime *runtime, loomp_job *job)
+static int overflow(loomp_runtime *runtime, loomp_job *job, loomp_group *tag)
 {
     struct lp_job_words *words = lp_job_words(job);
     if (runtime->queue_policy == LP_BLOCK && lp_self.role == LP_PLAIN) {
-        while (!lp_ring_push(words->ring, job, words->group, &words->position)) {
+        while (!lp_ring_push(words->ring, job, tag, &words->position)) {
             lp_ring_wait_for_room(words->ring, UINT64_MAX);
         }
         return 0;
@@ -248,20 +249,12 @@ static bool may_run_here(loomp_runtime *runtime, const loomp_job *job)
 {
     return runtime->queue_policy == LP_CALLER_RUNS && job->kind == LOOMP_SERIAL &&
            (lp_self.role != LP_LOOP || !(job->flags & LOOMP_MAY_WAIT)) &&
+           (lp_self.role != LP_GANG || lp_gang_at_top_level(lp_self.pool)) &&
            (!lp_job_words((loomp_job *)job)->pool->options.blocking || lp_self.role == LP_PLAIN);
 }
 
-static void run_here(loomp_job *job)
-{
-    if (lp_self.role == LP_WORKER || lp_self.role == LP_GANG || lp_self.role == LP_BLOCKING) {
-        run(job, false);
-    } else {
-        lp_team_run_outside(run_for_caller, job);
-    }
-}
-
 /* Queues a job that is claimed, or runs it here. The job may be gone when this returns 0. */
-static int hand_over(loomp_runtime *runtime, loomp_job *job, loomp_pool *pool)
+static int hand_over(loomp_runtime *runtime, loomp_job *job, loomp_pool *pool, loomp_group *tag)
 {
     struct lp_job_words *words = lp_job_words(job);
     bool is_gang = job->kind == LOOMP_GANG;
@@ -270,14 +263,14 @@ static int hand_over(loomp_runtime *runtime, loomp_job *job, loomp_pool *pool)
         lp_group_join(group); /* ours, while we are not through with the group */
     }
     int err = 0;
-    if (lp_ring_push(words->ring, job, group, &words->position)) {
-        announce(pool, is_gang, group);
+    if (lp_ring_push(words->ring, job, tag, &words->position)) {
+        announce(pool, is_gang, tag);
     } else if (may_run_here(runtime, job)) {
-        run_here(job);
+        lp_team_run_outside(run_for_caller, job);
     } else {
-        err = overflow(runtime, job);
+        err = overflow(runtime, job, tag);
         if (!err) {
-            announce(pool, is_gang, group);
+            announce(pool, is_gang, tag);
         }
     }
     if (group) {
@@ -286,26 +279,47 @@ static int hand_over(loomp_runtime *runtime, loomp_job *job, loomp_pool *pool)
     return err;
 }
 
-static int enqueue(loomp_runtime *runtime, loomp_job *job, loomp_pool *pool)
+static int enqueue(loomp_runtime *runtime, loomp_job *job, loomp_pool *pool, loomp_group *tag)
 {
+    if (pool->options.blocking) {
+        if (job->kind != LOOMP_SERIAL) {
+            return lp_fail(-EINVAL, "loomp_submit: job.kind is not LOOMP_SERIAL, and the pool %s "
+                                    "runs nothing else",
+                           pool->options.name);
+        }
+        int err = lp_blocking_team_prepare(pool);
+        if (err) {
+            return err;
+        }
+    }
+    int err = claim(runtime, job, pool);
+    if (err) {
+        return err;
+    }
+    err = hand_over(runtime, job, pool, tag ? tag : job->group);
+    if (err) {
+        unclaim(job);
+    }
+    return err;
+}
+
+static int submit(loomp_runtime *runtime, loomp_job *job, bool blocking, loomp_group *tag)
+{
+    int err = check(runtime, job);
+    if (err) {
+        return err;
+    }
     bool untracked = job->flags & LOOMP_UNTRACKED;
-    int err = accept(untracked);
+    err = accept(untracked); /* from here on stop waits for this call, so that the pools stay */
     if (err) {
         return err;
     }
     struct lp_ledger *ledger = untracked ? &lp_untracked : &lp_tracked;
-    if (pool->options.blocking) {
-        err = lp_blocking_team_prepare(pool);
-    }
-    if (!err) {
-        err = claim(runtime, job, pool);
-    }
-    if (!err) {
-        err = hand_over(runtime, job, pool);
-        if (err) {
-            unclaim(job);
-        }
-    }
+    err = enqueue(runtime, job,
+                  blocking    ? runtime->blocking
+                  : job->pool ? job->pool
+                              : runtime->compute,
+                  tag);
     if (err) {
         lp_ledger_finish(ledger); /* the job */
     }
@@ -313,32 +327,19 @@ static int enqueue(loomp_runtime *runtime, loomp_job *job, loomp_pool *pool)
     return err;
 }
 
-static int submit(loomp_runtime *runtime, loomp_job *job, bool blocking)
+int lp_job_submit_tagged(loomp_runtime *runtime, loomp_job *job, loomp_group *tag)
 {
-    int err = check(runtime, job);
-    if (!err) {
-        err = lp_ledger_check(&lp_tracked);
-    }
-    if (err) {
-        return err;
-    }
-    loomp_pool *pool = blocking ? runtime->blocking : job->pool ? job->pool : runtime->compute;
-    if (pool->options.blocking && job->kind != LOOMP_SERIAL) {
-        return lp_fail(-EINVAL, "loomp_submit: job.kind is not LOOMP_SERIAL, and the pool %s runs "
-                                "nothing else",
-                       pool->options.name);
-    }
-    return enqueue(runtime, job, pool);
+    return submit(runtime, job, false, tag);
 }
 
 int loomp_submit(loomp_runtime *runtime, loomp_job *job)
 {
-    return submit(runtime, job, false);
+    return submit(runtime, job, false, NULL);
 }
 
 int loomp_submit_blocking(loomp_runtime *runtime, loomp_job *job)
 {
-    return submit(runtime, job, true);
+    return submit(runtime, job, true, NULL);
 }
 
 /* ---- cancellation and state ---------------------------------------------------------------------- */

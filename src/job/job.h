@@ -59,12 +59,21 @@ unsigned lp_job_width(const void *job);
 void lp_group_join(loomp_group *group);
 void lp_group_leave(loomp_group *group, int32_t status);
 
-/* A job of the group is waiting in a queue: wakes those waiters that could run it. The caller holds
- * the group by a join of its own. */
-void lp_group_offer(loomp_group *group);
+/* What a waiter may help with. */
+enum { LP_HELPS_SERIAL = 1, LP_HELPS_GANG = 2 };
+
+/* A job of the group is waiting in a queue: wakes those waiters that help with its kind. The caller
+ * holds the group. */
+void lp_group_offer(loomp_group *group, uint32_t kind);
+
+/* As loomp_submit, but whoever waits for `tag`, a group that the caller holds, may run it too. */
+int lp_job_submit_tagged(loomp_runtime *runtime, loomp_job *job, loomp_group *tag);
 
 /* Registers a waiter: true, or false and the status if the group is empty. */
 bool lp_group_wait_with(loomp_group *group, struct lp_waiter *waiter, int32_t *status);
+
+/* True, and the status, if the group is empty now. */
+bool lp_group_is_empty(loomp_group *group, int32_t *status);
 
 /* Takes a waiter back. False: its wake-up has come or is coming. */
 bool lp_group_wait_no_more(loomp_group *group, struct lp_waiter *waiter);

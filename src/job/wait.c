@@ -18,8 +18,9 @@
 struct wait {
     loomp_group *group;
     uint64_t deadline_ns;
-    struct lp_ring *rings; /* LP_PRIORITIES of them; NULL: it cannot help */
-    uint64_t cursors[LP_PRIORITIES];
+    uint32_t helps; /* LP_HELPS_*: with what of its pool's */
+    uint64_t serial_cursors[LP_PRIORITIES];
+    uint64_t gang_cursors[LP_PRIORITIES];
     struct lp_thread_waiter waiter;
     bool woken;
 };
@@ -52,11 +53,10 @@ static int check(const loomp_group *group)
     return 0;
 }
 
-static loomp_job *take_job(struct wait *wait)
+static loomp_job *take_from(struct lp_ring *rings, uint64_t *cursors, const loomp_group *group)
 {
-    for (int i = 0; wait->rings && i < LP_PRIORITIES; i++) {
-        loomp_job *job =
-            lp_ring_take_tagged(&wait->rings[i], wait->group, &wait->cursors[i]);
+    for (int i = 0; i < LP_PRIORITIES; i++) {
+        loomp_job *job = lp_ring_take_tagged(&rings[i], group, &cursors[i]);
         if (job) {
             return job;
         }
@@ -64,12 +64,28 @@ static loomp_job *take_job(struct wait *wait)
     return NULL;
 }
 
+static loomp_job *take_job(struct wait *wait)
+{
+    loomp_job *job = NULL;
+    if (wait->helps & LP_HELPS_GANG) {
+        job = take_from(lp_self.pool->gangs, wait->gang_cursors, wait->group);
+    }
+    if (!job && wait->helps & LP_HELPS_SERIAL) {
+        job = take_from(lp_self.pool->serial, wait->serial_cursors, wait->group);
+    }
+    return job;
+}
+
+/* The leader of a gang runs SERIAL jobs too, on its own place and as a team of one: every worker may
+ * be waiting for a gang that comes after this one. */
 static void run_job(loomp_job *job)
 {
-    if (lp_self.role == LP_GANG) {
+    if (lp_self.role != LP_GANG) {
+        lp_team_run(lp_self.pool, job);
+    } else if (job->kind == LOOMP_GANG) {
         lp_gang_run_in_place(lp_self.pool, job);
     } else {
-        lp_team_run(lp_self.pool, job);
+        lp_team_run_outside(lp_job_run, job);
     }
 }
 
@@ -116,7 +132,7 @@ static int wait_for_group(struct wait *wait)
             continue;
         }
         lp_thread_waiter_init(&wait->waiter);
-        wait->waiter.waiter.helps = wait->rings != NULL;
+        wait->waiter.waiter.helps = wait->helps;
         if (!lp_group_wait_with(wait->group, &wait->waiter.waiter, &status)) {
             return status;
         }
@@ -143,14 +159,17 @@ int loomp_group_wait(loomp_group *group, double timeout_s)
     if (err) {
         return err;
     }
+    if (timeout_s == 0) {
+        int32_t status;
+        return lp_group_is_empty(group, &status)
+                   ? status
+                   : lp_fail(-ETIMEDOUT, "loomp_group_wait: jobs of the group are under way");
+    }
     struct wait wait = {.group = group, .deadline_ns = lp_deadline_ns(timeout_s)};
     if (lp_self.role == LP_WORKER || lp_self.role == LP_BLOCKING) {
-        wait.rings = lp_self.pool->serial;
+        wait.helps = LP_HELPS_SERIAL;
     } else if (lp_self.role == LP_GANG) {
-        wait.rings = lp_self.pool->gangs;
-    }
-    if (timeout_s == 0) {
-        wait.rings = NULL; /* only looks */
+        wait.helps = LP_HELPS_SERIAL | LP_HELPS_GANG;
     }
     return wait_for_group(&wait);
 }
@@ -197,7 +216,10 @@ int loomp_install(loomp_runtime *runtime, int (*fn)(void *arg), void *arg)
     loomp_job_init(&install.job, install_work, NULL);
     install.job.kind = LOOMP_GANG;
     install.job.group = &group;
-    err = loomp_submit(runtime, &install.job);
+    /* Whoever waits for the job that installs may have to run this: a gang's leader, whose end the
+     * gang queue would wait for. */
+    loomp_job *outer = lp_self.job;
+    err = lp_job_submit_tagged(runtime, &install.job, outer ? lp_job_words(outer)->group : NULL);
     if (err) {
         return err;
     }

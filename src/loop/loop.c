@@ -202,7 +202,7 @@ void lp_loop_push(loomp_loop *loop, struct lp_item *item)
 /* Runs up to a batch; true if something is left. */
 static bool run_batch(loomp_loop *loop)
 {
-    uint64_t deadline = 0;
+    uint64_t deadline = lp_now_ns() + BATCH_NS;
     for (int i = 0; i < BATCH; i++) {
         if (!loop->batch) {
             loop->batch = lp_completions_take(&loop->completions);
@@ -217,13 +217,8 @@ static bool run_batch(loomp_loop *loop)
         atomic_store_explicit(&loop->jobs,
                               atomic_load_explicit(&loop->jobs, memory_order_relaxed) + 1,
                               memory_order_relaxed);
-        if (i % 8 == 7) {
-            uint64_t now = lp_now_ns();
-            if (!deadline) {
-                deadline = now + BATCH_NS;
-            } else if (now > deadline) {
-                break;
-            }
+        if (i % 4 == 3 && lp_now_ns() > deadline) {
+            break;
         }
     }
     return loop->batch || !lp_completions_empty(&loop->completions);
@@ -474,14 +469,15 @@ int lp_loop_detach(loomp_loop *loop)
         return lp_fail(-EDEADLK, "an attached loop cannot be detached inside its own ev_run");
     }
     adjust_reference(loop);
-    while (atomic_load_explicit(&loop->expected, memory_order_acquire)) {
-        lp_loop_run_once(loop, -1);
-    }
+    do {
+        while (atomic_load_explicit(&loop->expected, memory_order_acquire)) {
+            lp_loop_run_once(loop, -1);
+        }
+        call_at_exit(loop); /* which may bring more */
+    } while (atomic_load_explicit(&loop->expected, memory_order_acquire) || loop->at_exit);
     while (atomic_load_explicit(&loop->visitors, memory_order_acquire)) {
         sched_yield(); /* between a push and its wake-up: a moment */
     }
-    drain(loop);
-    call_at_exit(loop);
     stop_watchers(loop);
     lp_self = (struct lp_self){0};
     free(loop);

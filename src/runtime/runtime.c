@@ -246,9 +246,11 @@ int loomp_shutdown_notify(loomp_runtime *runtime, loomp_loop *loop, loomp_shutdo
     if (!notice) {
         return lp_fail(-ENOMEM, "no memory for loomp_shutdown_notify");
     }
+    lp_ledger_hold(ledger); /* this call, so that stop does not free the loop under it */
     int err = loomp_shutdown(runtime);
     if (err) {
         free(notice);
+        lp_ledger_finish(ledger);
         return err;
     }
     *notice = (struct shutdown_notice){.item = {.run = run_shutdown_notice},
@@ -258,6 +260,7 @@ int loomp_shutdown_notify(loomp_runtime *runtime, loomp_loop *loop, loomp_shutdo
                                        .arg = arg};
     lp_loop_expect(loop);
     lp_ledger_watch(ledger, &notice->waiter);
+    lp_ledger_finish(ledger);
     return 0;
 }
 

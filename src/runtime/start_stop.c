@@ -367,6 +367,22 @@ static int detach_own_loop(void)
                   : 0;
 }
 
+/* Ends everything if nothing is under way; what the last callbacks brought may be, and then it has to
+ * be waited for again. */
+static bool take_down(void)
+{
+    pthread_mutex_lock(&lp_process.lock);
+    bool idle = lp_ledgers_idle();
+    if (idle && atomic_load_explicit(&ledger->gate, memory_order_seq_cst) == LP_GATE_SHUT) {
+        set_gate(LP_GATE_DOWN);
+        lp_ledger_settle(ledger);
+        lp_runtime_wait_for_readers();
+        free_parts(&lp_process.parts);
+    }
+    pthread_mutex_unlock(&lp_process.lock);
+    return idle;
+}
+
 static int stop(loomp_runtime *runtime, bool now)
 {
     int err = check_stopper(runtime);
@@ -377,8 +393,7 @@ static int stop(loomp_runtime *runtime, bool now)
     if (now) {
         atomic_store_explicit(&ledger->discard, 1, memory_order_relaxed);
     }
-    /* What an untracked job brings is tracked, and the other way round. */
-    do {
+    for (;;) {
         err = loomp_wait_idle(runtime, -1);
         if (err == -ESHUTDOWN) {
             /* Somebody else has stopped it, or is about to have. */
@@ -386,27 +401,17 @@ static int stop(loomp_runtime *runtime, bool now)
             pthread_mutex_unlock(&lp_process.lock);
             return 0;
         }
+        if (!err) {
+            err = detach_own_loop();
+        }
         if (err) {
             return err;
         }
-        if (!lp_self.loop) {
-            wait_for_untracked();
+        wait_for_untracked();
+        if (take_down()) {
+            return 0;
         }
-    } while (!lp_ledger_idle(ledger));
-    err = detach_own_loop();
-    if (err) {
-        return err;
     }
-    wait_for_untracked();
-    pthread_mutex_lock(&lp_process.lock);
-    if (atomic_load_explicit(&ledger->gate, memory_order_seq_cst) == LP_GATE_SHUT) {
-        set_gate(LP_GATE_DOWN);
-        lp_ledger_settle(ledger);
-        lp_runtime_wait_for_readers();
-        free_parts(&lp_process.parts);
-    }
-    pthread_mutex_unlock(&lp_process.lock);
-    return 0;
 }
 
 int loomp_stop(loomp_runtime *runtime)

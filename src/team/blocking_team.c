@@ -39,7 +39,7 @@ static void blocking_main(void *arg)
 {
     struct loomp_pool *pool = arg;
     /* One thread is started at a time, so each finds its own slot. */
-    unsigned index = atomic_load_explicit(&pool->blocking.count, memory_order_acquire) - 1;
+    unsigned index = pool->blocking.next;
     struct lp_thread_card *card = &pool->blocking.cards[index];
     lp_openmp_isolate_thread();
     lp_pool_adopt_thread(pool, LP_TEAM_BLOCKING, index);
@@ -64,16 +64,20 @@ static int start_one(struct loomp_pool *pool)
 {
     struct lp_blocking *blocking = &pool->blocking;
     int err = 0;
+    if (atomic_load_explicit(&blocking->count, memory_order_relaxed) == pool->options.threads) {
+        return 0; /* as many as there may be */
+    }
     pthread_mutex_lock(&blocking->lock);
     unsigned count = atomic_load_explicit(&blocking->count, memory_order_relaxed);
     if (count < pool->options.threads &&
         !atomic_load_explicit(&blocking->starting, memory_order_seq_cst)) {
         atomic_store_explicit(&blocking->starting, 1, memory_order_seq_cst);
-        atomic_store_explicit(&blocking->count, count + 1, memory_order_release);
+        blocking->next = count;
         err = lp_thread_start(&blocking->threads[count], "blocking", 0, blocking_main, pool);
         if (err) {
-            atomic_store_explicit(&blocking->count, count, memory_order_release);
             atomic_store_explicit(&blocking->starting, 0, memory_order_seq_cst);
+        } else {
+            atomic_store_explicit(&blocking->count, count + 1, memory_order_release);
         }
     }
     pthread_mutex_unlock(&blocking->lock);

@@ -48,6 +48,7 @@ static void set_claim(struct loomp_pool *pool, unsigned width)
 struct until {
     struct loomp_pool *pool;
     bool (*holds)(struct until *until);
+    enum lp_attention attention;     /* whose doings can bring it about */
     unsigned width;                  /* places_free */
     uint64_t heads[LP_PRIORITIES];   /* served */
 };
@@ -74,7 +75,7 @@ static void sleep_until(struct until *until)
         }
         lp_relax();
     }
-    atomic_store_explicit(&pool->attention, 1, memory_order_seq_cst);
+    atomic_store_explicit(&pool->attention, until->attention, memory_order_seq_cst);
     while (!until->holds(until)) {
         lp_parking_announce(&pool->gang.parking, 0);
         if (until->holds(until)) {
@@ -89,7 +90,8 @@ static void sleep_until(struct until *until)
 static void claim_places(struct loomp_pool *pool, unsigned width)
 {
     set_claim(pool, width);
-    sleep_until(&(struct until){.pool = pool, .holds = places_free, .width = width});
+    sleep_until(&(struct until){.pool = pool, .holds = places_free,
+                                  .attention = LP_HEAR_CLAIMED, .width = width});
 }
 
 /* ---- the rest region ---------------------------------------------------------------------------- */
@@ -117,6 +119,7 @@ static void wait_at_gate(struct loomp_pool *pool, unsigned index, uint32_t close
 {
     struct lp_gang *gang = &pool->gang;
     while (atomic_load_explicit(&gang->linger, memory_order_relaxed) &&
+           index < atomic_load_explicit(&pool->claim, memory_order_relaxed) &&
            atomic_load_explicit(&gang->gate, memory_order_acquire) == closed) {
         lp_relax();
     }
@@ -172,6 +175,7 @@ static void rest(struct loomp_pool *pool, void (*wait)(void *arg), void *arg)
             open_gate(gang);
         } else {
             wait_at_gate(pool, index, closed);
+            lp_openmp_spin_in_barriers(index < gang->item_width);
         }
     }
 }
@@ -213,6 +217,7 @@ static void wait_for_job(void *arg)
         }
     }
     lp_pool_sleep_if_frozen(pool);
+    atomic_store_explicit(&gang->linger, 0, memory_order_relaxed); /* the places may have to wait */
     if (gang->item) {
         unsigned width = pool->options.ops.width(gang->item);
         gang->item_width = width && width < gang->threads ? width : gang->threads;
@@ -343,7 +348,7 @@ static void wait_until_served(void *arg)
 
 unsigned lp_gang_pause_for_serial(struct loomp_pool *pool)
 {
-    struct until until = {.pool = pool, .holds = served};
+    struct until until = {.pool = pool, .holds = served, .attention = LP_HEAR_ALL};
     unsigned waiting = 0;
     for (int i = 0; i < LP_PRIORITIES; i++) {
         until.heads[i] = atomic_load_explicit(&pool->serial[i].tail, memory_order_seq_cst);

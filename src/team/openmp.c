@@ -17,6 +17,8 @@
 /* libomp's extensions, declared here because gcc's omp.h does not have them. */
 extern void kmp_set_defaults(const char *setting);
 extern void kmp_set_stacksize_s(size_t bytes);
+extern void kmp_set_blocktime(int milliseconds);
+extern int kmp_get_blocktime(void);
 extern void kmp_set_warnings_off(void);
 extern void kmp_set_warnings_on(void);
 
@@ -24,6 +26,7 @@ extern void kmp_set_warnings_on(void);
  * first leader, before any other thread of loomp's exists. */
 static bool user_dynamic;
 static int user_levels;
+static int user_blocktime_ms;
 static int places; /* that libomp knew then */
 static bool started;
 
@@ -50,6 +53,7 @@ void lp_openmp_start(size_t stack_bytes, bool crowded)
     if (!started) {
         user_dynamic = omp_get_dynamic();
         user_levels = omp_get_max_active_levels();
+        user_blocktime_ms = kmp_get_blocktime();
         places = omp_get_num_places();
         if (!lp_openmp_user_sets_stack()) {
             /* Without effect once libomp has created threads, and then it does no harm. */
@@ -79,6 +83,11 @@ void lp_openmp_user_regions(unsigned threads)
 void lp_openmp_isolate_thread(void)
 {
     omp_set_max_active_levels(0);
+}
+
+void lp_openmp_spin_in_barriers(bool spin)
+{
+    kmp_set_blocktime(spin ? user_blocktime_ms : 0);
 }
 
 int lp_openmp_level(void)

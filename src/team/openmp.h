@@ -23,6 +23,11 @@ void lp_openmp_user_regions(unsigned threads);
  * because libomp may bind a thread that it sees for the first time. */
 void lp_openmp_isolate_thread(void);
 
+/* For a thread of the gang team, before it leaves a region of loomp's: whether it may spin while it
+ * waits for the next region. One that the job's regions do not use must not: its place belongs to
+ * the task team. */
+void lp_openmp_spin_in_barriers(bool spin);
+
 /* Whether the calling thread is inside a parallel region (of any size). */
 int lp_openmp_level(void);
 

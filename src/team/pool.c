@@ -202,10 +202,14 @@ void lp_pool_wake_for_serial(struct loomp_pool *pool)
         return;
     }
     unsigned claim = atomic_load_explicit(&pool->claim, memory_order_seq_cst);
-    if (claim < pool->width) {
-        lp_parking_wake_lowest(&pool->parking, claim);
-    } else if (!atomic_load_explicit(&pool->relief, memory_order_seq_cst)) {
-        /* A gang has all places. The last worker keeps the time and serves beside it. */
+    if (claim < pool->width && lp_parking_wake_lowest(&pool->parking, claim)) {
+        return;
+    }
+    /* With a gang on all places, or on all whose jobs do not wait, the last worker keeps the time and
+     * serves beside it. */
+    if (claim && claim + atomic_load_explicit(&pool->blocked, memory_order_seq_cst) >=
+                     pool->width &&
+        !atomic_load_explicit(&pool->relief, memory_order_seq_cst)) {
         lp_parking_wake_highest(&pool->parking);
     }
 }

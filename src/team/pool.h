@@ -62,6 +62,9 @@ struct lp_worker {
     struct lp_thread_card card;
 };
 
+/* Of whom the gang leader wants to hear at job boundaries. */
+enum lp_attention { LP_HEAR_NOBODY = 0, LP_HEAR_CLAIMED, LP_HEAR_ALL };
+
 struct lp_gang {
     lp_thread *leader;
     unsigned threads;       /* the size its regions get */
@@ -79,8 +82,9 @@ struct lp_gang {
 
 struct lp_blocking {
     pthread_mutex_t lock;      /* guards the starting of threads: once per thread */
-    _Atomic uint32_t count;    /* threads that exist or are on their way; they only grow */
-    _Atomic uint32_t starting; /* 1: the newest is on its way */
+    _Atomic uint32_t count;    /* threads that exist; they only grow */
+    _Atomic uint32_t starting; /* 1: another is on its way */
+    uint32_t next;             /* its index, written before it starts */
     lp_thread **threads;
     struct lp_thread_card *cards;
 };
@@ -91,7 +95,7 @@ struct loomp_pool {
 
     /* Read at every job boundary, written when gangs come and go. */
     LP_OWN_LINE _Atomic uint32_t claim; /* the places below it belong to the gang team */
-    _Atomic uint32_t attention;         /* the gang leader wants to hear of every job boundary */
+    _Atomic uint32_t attention;         /* enum lp_attention */
     _Atomic uint32_t relief;            /* workers that serve beside a gang that has all places */
     _Atomic uint32_t stopping;
     _Atomic uint32_t frozen;            /* the process exits: no thread takes work any more */

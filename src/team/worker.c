@@ -31,14 +31,19 @@ static bool is_claimed(struct loomp_pool *pool, unsigned index)
     return index < atomic_load_explicit(&pool->claim, memory_order_seq_cst);
 }
 
+/* A gang leaves nobody to serve: it has all places, or the jobs on the others wait. */
 static bool all_claimed(struct loomp_pool *pool)
 {
-    return atomic_load_explicit(&pool->claim, memory_order_seq_cst) >= pool->width;
+    unsigned claim = atomic_load_explicit(&pool->claim, memory_order_seq_cst);
+    return claim && claim + atomic_load_explicit(&pool->blocked, memory_order_seq_cst) >=
+                        pool->width;
 }
 
 static void tell_gang_leader(struct loomp_pool *pool)
 {
-    if (atomic_load_explicit(&pool->attention, memory_order_seq_cst)) {
+    uint32_t attention = atomic_load_explicit(&pool->attention, memory_order_seq_cst);
+    if (attention == LP_HEAR_ALL ||
+        (attention == LP_HEAR_CLAIMED && is_claimed(pool, (unsigned)lp_self.index))) {
         lp_pool_wake_for_gang(pool);
     }
 }
@@ -225,11 +230,11 @@ void lp_worker_leave_place(struct loomp_pool *pool)
     if (lp_self.relieving) {
         tell_gang_leader(pool);
         atomic_fetch_sub_explicit(&pool->relief, 1, memory_order_seq_cst);
-        if (lp_pool_has_serial(pool)) {
-            lp_pool_wake_for_serial(pool);
-        }
     } else {
         free_place(pool, worker);
+    }
+    if (lp_pool_has_serial(pool)) {
+        lp_pool_wake_for_serial(pool); /* somebody else, perhaps by relief */
     }
 }
 

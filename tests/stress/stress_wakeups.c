@@ -57,6 +57,48 @@ static void pause_at_random(unsigned *random, const char *spin_us)
     }
 }
 
+static void pause_for(uint64_t ns)
+{
+    for (uint64_t until = lp_now_ns() + ns; lp_now_ns() < until;) {
+        lp_relax();
+    }
+}
+
+/* A pause that seeks the moment in which the other side falls asleep: it grows by tiny steps as long
+ * as what follows is answered quickly, that is by somebody awake, and goes back when the answer takes
+ * the time of waking up. So it passes that moment again and again, wherever it is. */
+struct aim {
+    uint64_t pause_ns;
+    uint64_t quick_ns; /* an answer of somebody awake */
+    uint64_t asked_at_ns;
+    unsigned random;
+};
+
+enum { STEP_NS = 40, BACK_NS = 2000, WAKING_NS = 2000, LONGEST_NS = 100000 };
+
+static void pause_and_ask(struct aim *aim)
+{
+    pause_for(aim->pause_ns);
+    aim->asked_at_ns = lp_now_ns();
+}
+
+static void answered(struct aim *aim)
+{
+    uint64_t took = lp_now_ns() - aim->asked_at_ns;
+    /* forgets, because the machine may be slower for a while */
+    uint64_t quick = aim->quick_ns + aim->quick_ns / 64 + 1;
+    aim->quick_ns = aim->quick_ns && quick < took ? quick : took;
+    if (took > 2 * aim->quick_ns + WAKING_NS) {
+        uint64_t back = next_random(&aim->random) % BACK_NS;
+        aim->pause_ns -= back < aim->pause_ns ? back : aim->pause_ns;
+    } else {
+        aim->pause_ns += next_random(&aim->random) % STEP_NS;
+    }
+    if (aim->pause_ns > LONGEST_NS) {
+        aim->pause_ns = 0;
+    }
+}
+
 /* Without sleeping, because the time from its end to what follows is what is to be chosen. */
 static void wait_for(_Atomic long *count, long value)
 {
@@ -93,6 +135,7 @@ struct traveller {
     uint32_t kind;
     bool gangs_too;
     unsigned random;
+    struct aim early, late; /* from the beginning of the last work, from its done */
     _Atomic long begun;
     _Atomic long done;
     pthread_t thread;
@@ -109,9 +152,8 @@ static int use_the_team(void)
 static int begin_trip(loomp_job *job)
 {
     struct traveller *traveller = LOOMP_CONTAINER(job, struct ticket, job)->traveller;
-    int result = job->kind == LOOMP_GANG ? use_the_team() : 0;
     atomic_fetch_add(&traveller->begun, 1);
-    return result;
+    return job->kind == LOOMP_GANG ? use_the_team() : 0;
 }
 
 static void end_trip(loomp_job *job, int status)
@@ -135,20 +177,43 @@ static loomp_job *next_job(struct traveller *traveller, long trip)
     return &ticket->job;
 }
 
-/* The next trip begins some time after the last has ended, or at the end of its work: then the team
- * is still on its way to look for more, and may be so fast that nothing later meets it awake. */
+static bool depart(struct traveller *traveller, long trip)
+{
+    return CHECK(loomp_submit(traveller->runtime, next_job(traveller, trip)) == 0);
+}
+
 static void *travel(void *arg)
 {
     struct traveller *traveller = arg;
+    for (long i = 0; i < traveller->rounds && depart(traveller, i); i++) {
+        wait_for(&traveller->done, i + 1);
+        pause_at_random(&traveller->random, traveller->spin_us);
+    }
+    return NULL;
+}
+
+/* The pause before the next trip is aimed. It begins when the last is done, or when its work begins:
+ * the team may be asleep again before anybody can act on what is done. */
+static void *travel_aimed(void *arg)
+{
+    struct traveller *traveller = arg;
+    struct aim *aim = NULL;
     for (long i = 0; i < traveller->rounds; i++) {
+        if (aim) {
+            pause_and_ask(aim);
+        }
         wait_for(&traveller->done, i - 1); /* the ticket's last trip */
-        if (loomp_submit(traveller->runtime, next_job(traveller, i)) != 0) {
-            CHECK(!"a job was refused");
+        if (!depart(traveller, i)) {
             return NULL;
         }
-        bool early = next_random(&traveller->random) % 4 == 0;
-        wait_for(early ? &traveller->begun : &traveller->done, i + 1);
-        pause_at_random(&traveller->random, traveller->spin_us);
+        wait_for(&traveller->begun, i + 1);
+        if (aim) {
+            answered(aim);
+        }
+        aim = i / 500 % 2 ? &traveller->early : &traveller->late;
+        if (aim == &traveller->late) {
+            wait_for(&traveller->done, i + 1);
+        }
     }
     wait_for(&traveller->done, traveller->rounds);
     return NULL;
@@ -162,7 +227,7 @@ static void travel_alone(const char *spin_us, const char *pool, uint32_t kind, l
                                   .spin_us = spin_us,
                                   .kind = kind,
                                   .rounds = rounds};
-    travel(&traveller);
+    travel_aimed(&traveller);
     CHECK(loomp_stop(runtime) == 0);
 }
 
@@ -176,7 +241,7 @@ TEST(serial_jobs_of_a_plain_thread_one_at_a_time)
 TEST(gang_jobs_of_a_plain_thread_one_at_a_time)
 {
     for (int s = 0; s < SPINS; s++) {
-        travel_alone(spins[s], "compute", LOOMP_GANG, trips(100));
+        travel_alone(spins[s], "compute", LOOMP_GANG, trips(50));
     }
 }
 
@@ -269,19 +334,20 @@ TEST(no_worker_sleeps_while_a_job_waits)
 struct commuter {
     loomp_job job;
     loomp_runtime *runtime;
-    const char *spin_us;
     loomp_loop *loop;
     long rounds;
     bool gangs_too;
     unsigned random;
+    struct aim at_team, at_loop;
 };
 
 static int work_a_little(loomp_job *job)
 {
     struct commuter *commuter = LOOMP_CONTAINER(job, struct commuter, job);
-    /* for as long as it takes the loop to fall asleep */
-    pause_at_random(&commuter->random, "0");
-    return job->kind == LOOMP_GANG ? use_the_team() : 0;
+    answered(&commuter->at_team);
+    int result = job->kind == LOOMP_GANG ? use_the_team() : 0;
+    pause_and_ask(&commuter->at_loop);
+    return result;
 }
 
 static void go_again(struct commuter *commuter)
@@ -290,6 +356,7 @@ static void go_again(struct commuter *commuter)
         if (commuter->gangs_too) {
             commuter->job.kind = next_random(&commuter->random) % 2 ? LOOMP_GANG : LOOMP_SERIAL;
         }
+        pause_and_ask(&commuter->at_team);
         CHECK(loomp_submit(commuter->runtime, &commuter->job) == 0);
     }
 }
@@ -297,8 +364,8 @@ static void go_again(struct commuter *commuter)
 static void arrive_on_loop(loomp_job *job, int status)
 {
     struct commuter *commuter = LOOMP_CONTAINER(job, struct commuter, job);
+    answered(&commuter->at_loop);
     CHECK(status == 0 && loomp_loop_here() == commuter->loop);
-    pause_at_random(&commuter->random, commuter->spin_us);
     go_again(commuter);
 }
 
@@ -314,7 +381,6 @@ static void commute(bool gangs_too, long rounds)
     for (int s = 0; s < SPINS; s++) {
         loomp_runtime *runtime = start(spins[s]);
         struct commuter commuter = {.runtime = runtime,
-                                    .spin_us = spins[s],
                                     .rounds = rounds,
                                     .gangs_too = gangs_too,
                                     .random = 30};
@@ -347,13 +413,14 @@ TEST(posts_of_a_plain_thread_one_at_a_time)
     loomp_runtime *runtime = start("0");
     loomp_loop *loop = loomp_loop_at(runtime, 0);
     _Atomic long posted = 0;
-    unsigned random = 40;
+    struct aim aim = {0};
     for (long i = 0, rounds = trips(100); i < rounds; i++) {
-        if (!CHECK(loomp_post(loop, count_post, &posted) == 0)) {
+        pause_and_ask(&aim);
+        if (!CHECK(loomp_post(loop, count_post, (void *)&posted) == 0)) {
             break;
         }
         wait_for(&posted, i + 1);
-        pause_at_random(&random, "0");
+        answered(&aim);
     }
     CHECK(loomp_stop(runtime) == 0);
 }

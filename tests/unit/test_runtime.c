@@ -148,6 +148,14 @@ int __lsan_is_turned_off(void)
     return is_forked;
 }
 
+/* The thread sanitizer sleeps for a second at the end of each of the children, unless told otherwise. */
+const char *__tsan_default_options(void);
+
+const char *__tsan_default_options(void)
+{
+    return "atexit_sleep_ms=0";
+}
+
 /* In a forked child. */
 _Noreturn static void exit_forked(int status)
 {
@@ -695,7 +703,7 @@ static void *look_until_stopped(void *runtime)
 
 static void child_observed_while_stopping(void)
 {
-    for (int round = 0; round < 20; round++) {
+    for (int round = 0; round < 8; round++) {
         loomp_runtime *runtime = runtime_under_test();
         pthread_t observer;
         EXPECT(pthread_create(&observer, NULL, look_until_stopped, runtime) == 0);

@@ -9,6 +9,7 @@
 #include "loop/loop.h"
 #include "team/blocking_team.h"
 #include "team/gang_team.h"
+#include "team/teams.h"
 #include "team/worker.h"
 
 #include <errno.h>
@@ -72,7 +73,7 @@ static void complete(loomp_job *job, int32_t status, bool here)
     } else if (here) {
         finish(job);
     } else {
-        lp_pool_push_done(words->pool, &words->item);
+        lp_teams_push_done(words->pool, &words->item);
     }
 }
 
@@ -221,9 +222,9 @@ static void unclaim(loomp_job *job)
 static void announce(loomp_pool *pool, bool is_gang, loomp_group *tag)
 {
     if (is_gang) {
-        lp_pool_wake_for_gang(pool);
+        lp_teams_wake_for_gang(pool);
     } else {
-        lp_pool_wake_for_serial(pool);
+        lp_teams_wake_for_serial(pool);
     }
     if (tag) {
         lp_group_offer(tag, is_gang ? LP_HELPS_GANG : LP_HELPS_SERIAL);

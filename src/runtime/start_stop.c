@@ -10,6 +10,7 @@
 #include "runtime/runtime.h"
 #include "settings/settings.h"
 #include "team/openmp.h"
+#include "team/teams.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -122,7 +123,7 @@ static int make_pool(struct loomp_pool **out, const struct lp_pool_options *opti
     }
     int err = lp_pool_init(pool, options);
     if (!err) {
-        err = lp_pool_start(pool);
+        err = lp_teams_start(pool);
         if (err) {
             lp_pool_fini(pool);
         }
@@ -231,7 +232,7 @@ static int start_loops(struct lp_parts *parts)
 static void free_pool(struct loomp_pool **pool)
 {
     if (*pool) {
-        lp_pool_stop(*pool);
+        lp_teams_stop(*pool);
         lp_pool_fini(*pool);
         free(*pool);
         *pool = NULL;

@@ -40,7 +40,7 @@ static void set_claim(struct loomp_pool *pool, unsigned width)
             lp_futex_wake(&pool->place_epoch, INT_MAX);
         }
         if (lp_pool_has_serial(pool)) {
-            lp_pool_wake_for_serial(pool);
+            lp_pool_wake_worker(pool);
         }
     }
 }

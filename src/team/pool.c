@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Owns a pool's queues and the choice whom to wake. Any thread pushes and wakes; init, start, stop
+/* Owns a pool's queues, and the choice which of its threads to wake. Any thread pushes and wakes; init
  * and fini belong to the thread that starts and stops the runtime. */
 #include "team/pool.h"
 
@@ -8,9 +8,6 @@
 #include "base/futex.h"
 #include "base/object_pool.h"
 #include "base/self.h"
-#include "team/blocking_team.h"
-#include "team/gang_team.h"
-#include "team/task_team.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -88,36 +85,6 @@ void lp_pool_fini(struct loomp_pool *pool)
     pool->blocking.cards = NULL;
 }
 
-int lp_pool_start(struct loomp_pool *pool)
-{
-    if (pool->options.blocking) {
-        return 0;
-    }
-    /* The gang's leader first: it is the thread that starts libomp, whose first root gets the first
-     * place, so that libomp's own idea of where the gang's regions are agrees with the plan. */
-    int err = lp_gang_team_start(pool);
-    if (err) {
-        return err;
-    }
-    err = lp_task_team_start(pool);
-    if (err) {
-        atomic_store_explicit(&pool->stopping, 1, memory_order_seq_cst);
-        lp_gang_team_stop(pool);
-    }
-    return err;
-}
-
-void lp_pool_stop(struct loomp_pool *pool)
-{
-    atomic_store_explicit(&pool->stopping, 1, memory_order_seq_cst);
-    if (pool->options.blocking) {
-        lp_blocking_team_stop(pool);
-        return;
-    }
-    lp_task_team_stop(pool);
-    lp_gang_team_stop(pool);
-}
-
 void lp_pool_freeze(struct loomp_pool *pool, uint64_t deadline_ns)
 {
     uint32_t threads = pool->options.blocking ? 0 : pool->width + 1; /* workers, and the leader */
@@ -190,12 +157,8 @@ void *lp_pool_take_gang(struct loomp_pool *pool)
     return take(pool->gangs);
 }
 
-void lp_pool_wake_for_serial(struct loomp_pool *pool)
+void lp_pool_wake_worker(struct loomp_pool *pool)
 {
-    if (pool->options.blocking) {
-        lp_blocking_team_wake(pool);
-        return;
-    }
     /* A searcher that stops searching looks at the queues once more before it parks, and one that
      * finds work looks for more behind it: so none has to be woken beside it. */
     if (atomic_load_explicit(&pool->searching, memory_order_seq_cst)) {
@@ -217,12 +180,6 @@ void lp_pool_wake_for_serial(struct loomp_pool *pool)
 void lp_pool_wake_for_gang(struct loomp_pool *pool)
 {
     lp_parking_wake_lowest(&pool->gang.parking, 0);
-}
-
-void lp_pool_push_done(struct loomp_pool *pool, struct lp_item *item)
-{
-    lp_completions_push(&pool->dones, item);
-    lp_pool_wake_for_serial(pool);
 }
 
 void lp_pool_adopt_thread(struct loomp_pool *pool, enum lp_role_of_team team, unsigned index)

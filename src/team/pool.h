@@ -124,12 +124,6 @@ struct loomp_pool {
 int lp_pool_init(struct loomp_pool *pool, const struct lp_pool_options *options);
 void lp_pool_fini(struct loomp_pool *pool);
 
-/* Starts the two teams, or nothing for a blocking pool. Blocks until every thread is in place. */
-int lp_pool_start(struct loomp_pool *pool);
-
-/* Ends the teams' work. There is none left. */
-void lp_pool_stop(struct loomp_pool *pool);
-
 /* The process exits with teams at work: they take no more, so that libomp's end does not meet
  * regions that begin or end. Waits for what is running, but not past the deadline. The pool is of no
  * use afterwards. */
@@ -147,12 +141,10 @@ void lp_pool_sleep_if_frozen(struct loomp_pool *pool);
 /* The queue for an item of that kind; priority as job.priority. */
 struct lp_ring *lp_pool_queue(struct loomp_pool *pool, bool is_gang, int priority);
 
-/* After a push: makes sure somebody will take it. */
-void lp_pool_wake_for_serial(struct loomp_pool *pool);
+/* There is SERIAL work for the task team, or a job for the gang team: wakes who should look, if
+ * anybody has to be woken. After the push. */
+void lp_pool_wake_worker(struct loomp_pool *pool);
 void lp_pool_wake_for_gang(struct loomp_pool *pool);
-
-/* Runs a done on one of the pool's threads, soon. Any thread. */
-void lp_pool_push_done(struct loomp_pool *pool, struct lp_item *item);
 
 /* Whether SERIAL work may be waiting (seq_cst loads). */
 bool lp_pool_has_serial(struct loomp_pool *pool);

@@ -66,7 +66,7 @@ static void look_behind(struct loomp_pool *pool, struct lp_worker *worker)
     if (worker->was_idle) {
         worker->was_idle = false;
         if (lp_pool_has_serial(pool)) {
-            lp_pool_wake_for_serial(pool);
+            lp_pool_wake_worker(pool);
         }
     }
 }
@@ -198,7 +198,7 @@ static void pause(struct loomp_pool *pool, struct lp_worker *worker, unsigned in
         }
         if (work && !all_claimed(pool)) {
             /* Whoever woke or counted on this worker needs another one. */
-            lp_pool_wake_for_serial(pool);
+            lp_pool_wake_worker(pool);
         }
         lp_parking_sleep(&pool->parking, index, UINT64_MAX);
     }
@@ -234,7 +234,7 @@ void lp_worker_leave_place(struct loomp_pool *pool)
         free_place(pool, worker);
     }
     if (lp_pool_has_serial(pool)) {
-        lp_pool_wake_for_serial(pool); /* somebody else, perhaps by relief */
+        lp_pool_wake_worker(pool); /* somebody else, perhaps by relief */
     }
 }
 

@@ -111,10 +111,15 @@ static void wait_for(_Atomic long *count, long value)
 }
 
 /* One blocking thread, because a second one that sleeps would be woken in place of the first. */
+static loomp_runtime *start_with(int workers, const char *spin_us)
+{
+    return runtime_with(workers,
+                        (const char *const[]){"spin_us", spin_us, "blocking.threads", "1", NULL});
+}
+
 static loomp_runtime *start(const char *spin_us)
 {
-    return runtime_with(workers_under_test(),
-                        (const char *const[]){"spin_us", spin_us, "blocking.threads", "1", NULL});
+    return start_with(workers_under_test(), spin_us);
 }
 
 /* ---- plain threads ------------------------------------------------------------------------------- */
@@ -153,6 +158,8 @@ static int begin_trip(loomp_job *job)
 {
     struct traveller *traveller = LOOMP_CONTAINER(job, struct ticket, job)->traveller;
     atomic_fetch_add(&traveller->begun, 1);
+    /* so long that a submission can be through before the team looks for the next job */
+    pause_for(700);
     return job->kind == LOOMP_GANG ? use_the_team() : 0;
 }
 
@@ -210,7 +217,7 @@ static void *travel_aimed(void *arg)
         if (aim) {
             answered(aim);
         }
-        aim = i / 500 % 2 ? &traveller->early : &traveller->late;
+        aim = i / 500 % 3 ? &traveller->early : &traveller->late;
         if (aim == &traveller->late) {
             wait_for(&traveller->done, i + 1);
         }
@@ -221,7 +228,8 @@ static void *travel_aimed(void *arg)
 
 static void travel_alone(const char *spin_us, const char *pool, uint32_t kind, long rounds)
 {
-    loomp_runtime *runtime = start(spin_us);
+    /* Of several workers another one would be woken in place of the one that was missed. */
+    loomp_runtime *runtime = kind == LOOMP_GANG ? start(spin_us) : start_with(1, spin_us);
     struct traveller traveller = {.runtime = runtime,
                                   .pool = loomp_pool_named(runtime, pool),
                                   .spin_us = spin_us,
@@ -234,7 +242,7 @@ static void travel_alone(const char *spin_us, const char *pool, uint32_t kind, l
 TEST(serial_jobs_of_a_plain_thread_one_at_a_time)
 {
     for (int s = 0; s < SPINS; s++) {
-        travel_alone(spins[s], "compute", LOOMP_SERIAL, trips(100));
+        travel_alone(spins[s], "compute", LOOMP_SERIAL, trips(150));
     }
 }
 

@@ -841,6 +841,7 @@ static int wait_with_limit(loomp_job *job)
     recorded_init(&self->children[0], &gate);
     self->children[0].job.group = &group;
     CHECK(loomp_submit_blocking(self->runtime, &self->children[0].job) == 0);
+    gate_wait_for_arrivals(&gate, 1); /* or a waiter of that pool would run it itself */
     self->looked = loomp_group_wait(&group, 0);
     self->timed_out = loomp_group_wait(&group, 0.0005);
     gate_open(&gate);

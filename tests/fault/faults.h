@@ -28,8 +28,8 @@ enum fault {
 static _Atomic long fault_countdown[FAULT_KINDS];
 static _Atomic long fault_hits;
 
-/* What malloc and its like have given and free has not got, by pointers: exact, because each pointer
- * that such a call in the same objects returns is freed by a call in the same objects. */
+/* What malloc and its like have given and free has not got, by pointers: exact, because each
+ * pointer that such a call in the same objects returns is freed by a call in the same objects. */
 static _Atomic long live_blocks;
 
 static inline bool fault_now(enum fault kind)

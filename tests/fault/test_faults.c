@@ -57,7 +57,7 @@ static loomp_config *config_under_test(void)
     return config;
 }
 
-/* ---- some work ------------------------------------------------------------------------------------ */
+/* ---- some work ------------------------------------------------------------------------------- */
 
 static _Atomic long works, dones;
 
@@ -119,8 +119,8 @@ static bool accepted(int err)
     return err == 0;
 }
 
-/* Submits never allocate but for the first thread of the blocking pool; calls, posts and attachments
- * may fail. Whatever was accepted is done. */
+/* Submits never allocate but for the first thread of the blocking pool; calls, posts and
+ * attachments may fail. Whatever was accepted is done. */
 static void work_on(loomp_runtime *runtime)
 {
     loomp_job jobs[3];
@@ -211,7 +211,7 @@ static bool live(const loomp_config *config)
     return true;
 }
 
-/* ---- in this process, whose threads stay for the next start --------------------------------------- */
+/* ---- in this process, whose threads stay for the next start ---------------------------------- */
 
 static void sweep(enum fault kind)
 {
@@ -351,7 +351,7 @@ TEST(calls_and_posts_without_memory_are_refused_and_then_work)
     loomp_config_free(config);
 }
 
-/* ---- the pool of objects --------------------------------------------------------------------------- */
+/* ---- the pool of objects --------------------------------------------------------------------- */
 
 static void *count_kept(void *arg)
 {
@@ -390,7 +390,7 @@ TEST(a_thread_keeps_no_more_objects_than_the_limit)
     lp_object_pool_set_limit(1024);
 }
 
-/* ---- in new processes, which have none of loomp's threads yet -------------------------------------- */
+/* ---- in new processes, which have none of loomp's threads yet -------------------------------- */
 
 enum { NOT_REACHED = 42 };
 

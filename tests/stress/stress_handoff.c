@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The hand-over under many threads, without a runtime around it: the ring, the completion stack,
- * parking, the ledger. Each item is counted once; a lost wake-up is a hang, which the driver's time
- * limit turns into a failure. LOOMP_STRESS_JOBS (default 2 million) is how many items pass in all. */
+ * parking, the ledger. Each item is counted once; a lost wake-up is a hang, which the driver's
+ * time limit turns into a failure. LOOMP_STRESS_JOBS (default 2 million) is how many items pass in
+ * all. */
 #define SUITE "stress handoff"
 #include "../unit/gate.h"
 
@@ -36,7 +37,7 @@ static unsigned next_random(unsigned *state)
     return *state >> 16;
 }
 
-/* ---- the ring ----------------------------------------------------------------------------------- */
+/* ---- the ring -------------------------------------------------------------------------------- */
 
 enum { PRODUCERS = 3, TAGS = 2, RECENT = 64 };
 
@@ -252,7 +253,7 @@ TEST(producers_that_wait_for_room_are_always_told)
     }
 }
 
-/* ---- parking ------------------------------------------------------------------------------------- */
+/* ---- parking --------------------------------------------------------------------------------- */
 
 /* Workers that serve a ring and park when it is empty, as the teams do. */
 struct served {
@@ -449,7 +450,7 @@ TEST(a_token_goes_round_sleeping_threads)
     lp_parking_fini(&ring.parking);
 }
 
-/* ---- the completion stack ------------------------------------------------------------------------ */
+/* ---- the completion stack -------------------------------------------------------------------- */
 
 struct inbox {
     struct lp_completions stack;
@@ -534,7 +535,7 @@ TEST(completions_of_several_threads_come_once_and_in_order)
     lp_parking_fini(&inbox.parking);
 }
 
-/* ---- the ledger ---------------------------------------------------------------------------------- */
+/* ---- the ledger ------------------------------------------------------------------------------ */
 
 struct books {
     struct lp_ledger ledger;

@@ -65,8 +65,8 @@ static int meet(loomp_job *job)
     return count_work(job);
 }
 
-/* Gives every worker and both blocking threads a job at once: libomp sets 1 MiB aside for each thread
- * that runs its first task, and blocking threads are started by need. */
+/* Gives every worker and both blocking threads a job at once: libomp sets 1 MiB aside for each
+ * thread that runs its first task, and blocking threads are started by need. */
 static void have_all_threads_meet(loomp_runtime *runtime)
 {
     int workers = loomp_pool_threads(loomp_pool_named(runtime, "compute"));

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* One thing under way at a time, or nearly, so that every wake-up of the runtime is needed: who brings
- * the next one knows that the last is done, or about to be, and pauses for as long as it takes the
- * other side to fall asleep, or nearly so. A lost wake-up is a hang, which the driver's time limit turns into a failure.
- * LOOMP_STRESS_JOBS (default 2 million) sets how many round trips there are. */
+/* One thing under way at a time, or nearly, so that every wake-up of the runtime is needed: who
+ * brings the next one knows that the last is done, or about to be, and pauses for as long as it
+ * takes the other side to fall asleep, or nearly so. A lost wake-up is a hang, which the driver's
+ * time limit turns into a failure. LOOMP_STRESS_JOBS (default 2 million) sets how many round trips
+ * there are. */
 #define SUITE "stress wake-ups"
 #include "../unit/gate.h"
 
@@ -31,8 +32,8 @@ static unsigned next_random(unsigned *state)
     return *state >> 16;
 }
 
-/* The ways of the other side into its sleep take some hundred nanoseconds, some microseconds through
- * an OpenMP region, or spin_us longer: so pauses of each size, evenly spread. */
+/* The ways of the other side into its sleep take some hundred nanoseconds, some microseconds
+ * through an OpenMP region, or spin_us longer: so pauses of each size, evenly spread. */
 static void pause_at_random(unsigned *random, const char *spin_us)
 {
     unsigned turns = next_random(random) % 256;
@@ -64,9 +65,9 @@ static void pause_for(uint64_t ns)
     }
 }
 
-/* A pause that seeks the moment in which the other side falls asleep: it grows by tiny steps as long
- * as what follows is answered quickly, that is by somebody awake, and goes back when the answer takes
- * the time of waking up. So it passes that moment again and again, wherever it is. */
+/* A pause that seeks the moment in which the other side falls asleep: it grows by tiny steps as
+ * long as what follows is answered quickly, that is by somebody awake, and goes back when the
+ * answer takes the time of waking up. So it passes that moment again and again, wherever it is. */
 struct aim {
     uint64_t pause_ns;
     uint64_t quick_ns; /* an answer of somebody awake */
@@ -122,7 +123,7 @@ static loomp_runtime *start(const char *spin_us)
     return start_with(workers_under_test(), spin_us);
 }
 
-/* ---- plain threads ------------------------------------------------------------------------------- */
+/* ---- plain threads --------------------------------------------------------------------------- */
 
 struct traveller;
 
@@ -199,8 +200,8 @@ static void *travel(void *arg)
     return NULL;
 }
 
-/* The pause before the next trip is aimed. It begins when the last is done, or when its work begins:
- * the team may be asleep again before anybody can act on what is done. */
+/* The pause before the next trip is aimed. It begins when the last is done, or when its work
+ * begins: the team may be asleep again before anybody can act on what is done. */
 static void *travel_aimed(void *arg)
 {
     struct traveller *traveller = arg;
@@ -279,7 +280,7 @@ TEST(serial_and_gang_jobs_of_plain_threads_take_places_from_each_other)
     }
 }
 
-/* ---- as many at once as there are workers --------------------------------------------------------- */
+/* ---- as many at once as there are workers ---------------------------------------------------- */
 
 /* Jobs that end only when all of them run: as many as workers, so none may be left asleep while a
  * job waits. */
@@ -336,7 +337,7 @@ TEST(no_worker_sleeps_while_a_job_waits)
     }
 }
 
-/* ---- loops --------------------------------------------------------------------------------------- */
+/* ---- loops ----------------------------------------------------------------------------------- */
 
 /* A job that goes round between its loop and the team. */
 struct commuter {
@@ -433,7 +434,7 @@ TEST(posts_of_a_plain_thread_one_at_a_time)
     CHECK(loomp_stop(runtime) == 0);
 }
 
-/* ---- waiting ------------------------------------------------------------------------------------- */
+/* ---- waiting --------------------------------------------------------------------------------- */
 
 static int count_call(void *arg)
 {

@@ -49,7 +49,7 @@ static void init_used(struct lp_ring *ring, uint64_t limit, int used)
     }
 }
 
-/* ---- the ring ----------------------------------------------------------------------------------- */
+/* ---- the ring -------------------------------------------------------------------------------- */
 
 TEST(a_new_ring_is_empty)
 {
@@ -376,7 +376,7 @@ TEST(waiting_for_room_ends_at_its_deadline_and_at_once_if_there_is_room)
     lp_ring_fini(&ring);
 }
 
-/* ---- the completion stack ------------------------------------------------------------------------ */
+/* ---- the completion stack -------------------------------------------------------------------- */
 
 TEST(completions_come_in_the_order_of_the_pushes)
 {
@@ -402,10 +402,10 @@ TEST(completions_come_in_the_order_of_the_pushes)
     }
 }
 
-/* ---- parking ------------------------------------------------------------------------------------- */
+/* ---- parking --------------------------------------------------------------------------------- */
 
-/* Whether a waker has chosen this slot; takes the slot back. The tests announce several slots on one
- * thread, so that who is woken does not depend on who is fast. */
+/* Whether a waker has chosen this slot; takes the slot back. The tests announce several slots on
+ * one thread, so that who is woken does not depend on who is fast. */
 static bool was_woken(struct lp_parking *parking, unsigned slot)
 {
     return lp_parking_withdraw(parking, slot);
@@ -541,7 +541,7 @@ TEST(threads_that_sleep_are_woken_one_by_one)
     lp_parking_fini(&parking);
 }
 
-/* ---- thread waiters ------------------------------------------------------------------------------ */
+/* ---- thread waiters -------------------------------------------------------------------------- */
 
 struct waiting_thread {
     struct lp_thread_waiter waiter;
@@ -596,7 +596,7 @@ TEST(a_thread_waiter_sleeps_to_its_deadline_and_not_at_all_once_woken)
     CHECK(!lp_thread_waiter_sleep(&waiter, 1));
 }
 
-/* ---- the ledger ---------------------------------------------------------------------------------- */
+/* ---- the ledger ------------------------------------------------------------------------------ */
 
 static void ledger_init(struct lp_ledger *ledger, enum lp_gate gate)
 {
@@ -724,7 +724,7 @@ TEST(a_waiter_that_was_taken_back_is_not_woken)
     CHECK(waiters[0].woken == 1 && waiters[1].woken == 0 && waiters[2].woken == 1);
 }
 
-/* ---- the object pool ----------------------------------------------------------------------------- */
+/* ---- the object pool ------------------------------------------------------------------------- */
 
 enum { OBJECTS = 200 };
 

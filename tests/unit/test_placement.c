@@ -28,7 +28,7 @@ static const char *text_of(const lp_cpuset *set)
     return text;
 }
 
-/* ---- sets ---------------------------------------------------------------------------------------- */
+/* ---- sets ------------------------------------------------------------------------------------ */
 
 TEST(a_set_holds_what_was_added)
 {
@@ -70,7 +70,7 @@ TEST(a_list_of_cpus_is_read_and_written)
     CHECK(strstr(loomp_error(), "0-3,x") != NULL);
 }
 
-/* ---- the plan ------------------------------------------------------------------------------------ */
+/* ---- the plan -------------------------------------------------------------------------------- */
 
 /* A machine with `cores` cores of `smt` CPUs: CPU c is on core c % cores, as Linux often counts. */
 static void machine(struct lp_topology *topology, unsigned cores, unsigned smt)
@@ -368,7 +368,7 @@ TEST(a_plan_can_be_let_go_of_twice)
     done_with(&planned);
 }
 
-/* ---- the topology of this machine ----------------------------------------------------------------- */
+/* ---- the topology of this machine ------------------------------------------------------------ */
 
 TEST(the_topology_has_the_cpus_of_the_mask_each_on_one_core)
 {
@@ -477,7 +477,7 @@ TEST(a_topology_without_a_cpu_of_ours_is_an_error)
     hwloc_topology_destroy(given);
 }
 
-/* ---- the environment ------------------------------------------------------------------------------ */
+/* ---- the environment ------------------------------------------------------------------------- */
 
 static const char *const variables[] = {
     "OMP_PLACES",    "OMP_PROC_BIND",      "OMP_STACKSIZE", "LIBOMP_USE_HIDDEN_HELPER_TASK",
@@ -643,7 +643,7 @@ TEST(without_pinning_libomp_gets_no_places)
     done_with(&planned);
 }
 
-/* ---- stacks --------------------------------------------------------------------------------------- */
+/* ---- stacks ---------------------------------------------------------------------------------- */
 
 static const size_t mib = (size_t)1 << 20;
 

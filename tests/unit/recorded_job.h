@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A job that writes down what happened to it, for the tests of jobs, loops and groups. What it wrote
- * may be read when its done is known to have run. */
+/* A job that writes down what happened to it, for the tests of jobs, loops and groups. What it
+ * wrote may be read when its done is known to have run. */
 #ifndef LP_TESTS_RECORDED_JOB_H
 #define LP_TESTS_RECORDED_JOB_H
 

@@ -14,7 +14,7 @@ static int return_0(loomp_job *job)
     return 0;
 }
 
-/* ---- waiting on a plain thread ------------------------------------------------------------------------ */
+/* ---- waiting on a plain thread --------------------------------------------------------------- */
 
 TEST(a_group_that_was_never_used_is_empty)
 {
@@ -302,7 +302,7 @@ TEST(a_refused_job_does_not_stay_in_its_group)
     CHECK(loomp_stop(runtime) == 0);
 }
 
-/* ---- notifications ------------------------------------------------------------------------------------- */
+/* ---- notifications --------------------------------------------------------------------------- */
 
 struct notified {
     loomp_runtime *runtime;
@@ -594,7 +594,7 @@ TEST(a_group_has_waiters_and_a_notification_at_the_same_time)
     CHECK(loomp_stop(runtime) == 0);
 }
 
-/* ---- waiting in jobs ------------------------------------------------------------------------------------ */
+/* ---- waiting in jobs ------------------------------------------------------------------------- */
 
 struct waits_for_own {
     loomp_job job;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Tests of jobs through the public interface: where and how often done runs, states, cancellation,
- * full queues, priorities, untracked jobs, floating-point control, loomp_call, the blocking pool. */
+ * full queues, priorities, untracked jobs, floating-point control, loomp_call, the blocking
+ * pool. */
 #define SUITE "jobs"
 #include "recorded_job.h"
 
@@ -14,10 +15,10 @@
 #include <xmmintrin.h>
 #endif
 
-/* ---- counting allocations ---------------------------------------------------------------------------
- *
- * The program is linked with -Wl,--wrap for these, which catches the calls of loomp's objects and of
- * this file. */
+/* ---- counting allocations -------------------------------------------------------------------- */
+
+/* The program is linked with -Wl,--wrap for these, which catches the calls of loomp's objects and
+ * of this file. */
 
 static _Atomic long allocations;
 
@@ -54,7 +55,7 @@ void *__wrap_aligned_alloc(size_t alignment, size_t bytes)
     return __real_aligned_alloc(alignment, bytes);
 }
 
-/* ---- helpers ---------------------------------------------------------------------------------------- */
+/* ---- helpers --------------------------------------------------------------------------------- */
 
 static bool error_names(const char *what)
 {
@@ -108,7 +109,7 @@ static void stop_held(struct holding *holding)
     }
 }
 
-/* ---- done ------------------------------------------------------------------------------------------- */
+/* ---- done ------------------------------------------------------------------------------------ */
 
 TEST(done_gets_what_work_returned)
 {
@@ -374,7 +375,7 @@ TEST(data_and_the_other_fields_are_left_to_the_caller)
     CHECK(loomp_stop(runtime) == 0);
 }
 
-/* ---- refusals --------------------------------------------------------------------------------------- */
+/* ---- refusals -------------------------------------------------------------------------------- */
 
 TEST(a_job_under_way_is_refused_with_EBUSY_in_every_state)
 {
@@ -465,7 +466,7 @@ TEST(the_blocking_pool_takes_serial_jobs_only_and_says_so)
     CHECK(job.works == 0);
 }
 
-/* ---- states ----------------------------------------------------------------------------------------- */
+/* ---- states ---------------------------------------------------------------------------------- */
 
 static struct {
     struct gate gate;
@@ -523,7 +524,7 @@ TEST(a_job_goes_through_all_its_states)
     stop_held(&holding);
 }
 
-/* ---- cancellation ----------------------------------------------------------------------------------- */
+/* ---- cancellation ---------------------------------------------------------------------------- */
 
 TEST(a_queued_job_is_withdrawn_at_once_though_all_workers_are_busy)
 {
@@ -772,7 +773,7 @@ TEST(among_many_jobs_exactly_the_cancelled_ones_do_not_run)
     }
 }
 
-/* ---- full queues ------------------------------------------------------------------------------------ */
+/* ---- full queues ----------------------------------------------------------------------------- */
 
 TEST(queue_limit_is_exact_and_a_refused_job_stays_the_callers)
 {
@@ -1050,7 +1051,7 @@ TEST(a_serial_job_sees_a_team_of_one_also_on_the_thread_of_its_submitter)
     stop_held(&holding);
 }
 
-/* ---- priorities ------------------------------------------------------------------------------------- */
+/* ---- priorities ------------------------------------------------------------------------------ */
 
 TEST(one_worker_takes_high_before_normal_before_low_and_each_in_order)
 {
@@ -1104,7 +1105,7 @@ TEST(gangs_are_taken_by_priority_too)
     }
 }
 
-/* ---- untracked jobs --------------------------------------------------------------------------------- */
+/* ---- untracked jobs -------------------------------------------------------------------------- */
 
 static void *stop_it(void *runtime)
 {
@@ -1176,7 +1177,7 @@ TEST(stop_also_waits_for_what_an_untracked_job_brings)
     }
 }
 
-/* ---- floating-point control ------------------------------------------------------------------------- */
+/* ---- floating-point control ------------------------------------------------------------------ */
 
 struct rounding {
     loomp_job job;
@@ -1331,7 +1332,7 @@ TEST(with_FP_ENV_a_job_runs_with_its_submitters_flush_to_zero)
 }
 #endif
 
-/* ---- loomp_call ------------------------------------------------------------------------------------- */
+/* ---- loomp_call ------------------------------------------------------------------------------ */
 
 struct called {
     int argument;
@@ -1596,7 +1597,7 @@ TEST(a_call_may_be_made_in_the_done_of_a_call)
     CHECK(loomp_stop(runtime) == 0);
 }
 
-/* ---- pools ------------------------------------------------------------------------------------------ */
+/* ---- pools ----------------------------------------------------------------------------------- */
 
 TEST(blocking_jobs_wait_at_the_same_time_up_to_the_number_of_threads)
 {
@@ -1760,7 +1761,7 @@ TEST(in_a_gangs_region_the_index_is_the_OpenMP_thread_number)
     CHECK(loomp_stop(runtime) == 0);
 }
 
-/* ---- install ---------------------------------------------------------------------------------------- */
+/* ---- install --------------------------------------------------------------------------------- */
 
 static int install_region(void *arg)
 {

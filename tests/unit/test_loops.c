@@ -12,7 +12,7 @@
 
 static const char *const two_loops[] = {"io.threads", "2", NULL};
 
-/* ---- posts ------------------------------------------------------------------------------------------ */
+/* ---- posts ----------------------------------------------------------------------------------- */
 
 enum { POSTERS = 4, POSTS = 500 };
 
@@ -171,7 +171,7 @@ TEST(a_post_without_a_loop_or_a_function_is_refused)
     CHECK(loomp_stop(runtime) == 0);
 }
 
-/* ---- fairness --------------------------------------------------------------------------------------- */
+/* ---- fairness -------------------------------------------------------------------------------- */
 
 /* Work that brings more work, until each of the application's watchers has had its turns. */
 struct fairness {
@@ -404,7 +404,7 @@ TEST(an_ordinary_idle_watcher_runs_whenever_no_completion_is_there)
     CHECK(loomp_stop(runtime) == 0);
 }
 
-/* ---- at_exit ---------------------------------------------------------------------------------------- */
+/* ---- at_exit --------------------------------------------------------------------------------- */
 
 struct exits {
     loomp_loop *loop;
@@ -483,7 +483,7 @@ TEST(at_exit_belongs_on_the_loops_own_thread)
     CHECK(loomp_stop(runtime) == 0);
 }
 
-/* ---- libev's own watchers ---------------------------------------------------------------------------- */
+/* ---- libev's own watchers -------------------------------------------------------------------- */
 
 struct pipe_reader {
     ev_io io;
@@ -615,7 +615,7 @@ TEST(a_callback_may_run_the_loop_itself)
     CHECK(loomp_stop(runtime) == 0);
 }
 
-/* ---- several loops ----------------------------------------------------------------------------------- */
+/* ---- several loops --------------------------------------------------------------------------- */
 
 struct whereabouts {
     loomp_loop *here;
@@ -655,7 +655,7 @@ TEST(each_of_several_loops_has_its_own_thread_and_libev_loop)
     CHECK(loomp_stop(runtime) == 0);
 }
 
-/* ---- attached loops: a home -------------------------------------------------------------------------- */
+/* ---- attached loops: a home ------------------------------------------------------------------ */
 
 struct attached {
     loomp_runtime *runtime;
@@ -939,7 +939,7 @@ TEST(the_user_data_and_callbacks_of_an_attached_loop_stay_the_applications)
     CHECK(loomp_stop(runtime) == 0);
 }
 
-/* ---- attached loops: attaching ------------------------------------------------------------------------ */
+/* ---- attached loops: attaching --------------------------------------------------------------- */
 
 static void attach_here(loomp_loop *loop, void *arg)
 {
@@ -1020,7 +1020,7 @@ TEST(a_loop_may_be_attached_in_one_of_its_callbacks)
     CHECK(loomp_stop(runtime) == 0);
 }
 
-/* ---- attached loops: detaching ------------------------------------------------------------------------ */
+/* ---- attached loops: detaching --------------------------------------------------------------- */
 
 TEST(detach_runs_what_is_outstanding)
 {
@@ -1158,7 +1158,7 @@ TEST(a_loop_may_be_detached_as_soon_as_its_last_job_is_done)
     CHECK(loomp_stop(runtime) == 0);
 }
 
-/* ---- attached loops: stop and wait_idle ---------------------------------------------------------------- */
+/* ---- attached loops: stop and wait_idle ------------------------------------------------------ */
 
 TEST(stop_on_the_attached_thread_runs_what_is_outstanding_and_detaches)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Tests of the runtime as a whole: start and stop, what a stopped runtime answers, threads and their
- * masks, the environment, shutdown, waiting for idle, fork and exit. What can be tried only once per
- * process, because libomp reads its settings once, runs in a child process: this program again, with
- * --child and a name. */
+/* Tests of the runtime as a whole: start and stop, what a stopped runtime answers, threads and
+ * their masks, the environment, shutdown, waiting for idle, fork and exit. What can be tried only
+ * once per process, because libomp reads its settings once, runs in a child process: this program
+ * again, with --child and a name. */
 #define SUITE "runtime"
 #include "recorded_job.h"
 
@@ -41,7 +41,7 @@ static int count_entries(const char *path)
     return count;
 }
 
-/* ---- errands: a function on a given kind of thread ----------------------------------------------- */
+/* ---- errands: a function on a given kind of thread ------------------------------------------- */
 
 enum kind { ON_LOOP, ON_WORKER, ON_GANG_LEADER, ON_GANG_MEMBER, ON_BLOCKING, KINDS };
 
@@ -126,7 +126,7 @@ static void group_nothing(loomp_group *group, int status, void *arg)
     (void)arg;
 }
 
-/* ---- child processes ------------------------------------------------------------------------------ */
+/* ---- child processes ------------------------------------------------------------------------- */
 
 #define EXPECT(condition)                                                                          \
     do {                                                                                           \
@@ -148,7 +148,7 @@ int __lsan_is_turned_off(void)
     return is_forked;
 }
 
-/* The thread sanitizer sleeps for a second at the end of each of the children, unless told otherwise. */
+/* Unless told otherwise the thread sanitizer sleeps for a second at the end of every child. */
 const char *__tsan_default_options(void);
 
 const char *__tsan_default_options(void)
@@ -210,7 +210,7 @@ static bool exited_with(int status, int code)
     return WIFEXITED(status) && WEXITSTATUS(status) == code;
 }
 
-/* ---- start ------------------------------------------------------------------------------------------ */
+/* ---- start ----------------------------------------------------------------------------------- */
 
 TEST(a_second_start_is_refused_while_one_runs)
 {
@@ -347,7 +347,7 @@ TEST(a_start_without_free_descriptors_is_an_error_and_not_an_abort)
     CHECK(exited_with(run_child("start-without-descriptors", NULL), 0));
 }
 
-/* ---- where settings come from ---------------------------------------------------------------------- */
+/* ---- where settings come from ---------------------------------------------------------------- */
 
 static bool has_thread_named(loomp_runtime *runtime, const char *name)
 {
@@ -453,7 +453,7 @@ TEST(the_caller_may_free_its_config_after_start)
     }
 }
 
-/* ---- stop ----------------------------------------------------------------------------------------- */
+/* ---- stop ------------------------------------------------------------------------------------ */
 
 TEST(stop_is_idempotent)
 {
@@ -594,7 +594,7 @@ TEST(after_a_stop_now_the_next_runtime_runs_jobs_again)
     }
 }
 
-/* ---- a stopped runtime ------------------------------------------------------------------------------ */
+/* ---- a stopped runtime ----------------------------------------------------------------------- */
 
 static void shutdown_nothing(loomp_runtime *runtime, void *arg)
 {
@@ -744,7 +744,7 @@ TEST(a_thread_may_submit_while_another_stops_the_runtime)
     }
 }
 
-/* ---- which runtime, on which thread ------------------------------------------------------------------ */
+/* ---- which runtime, on which thread ---------------------------------------------------------- */
 
 static void check_current(loomp_runtime *runtime, void *where)
 {
@@ -906,7 +906,7 @@ TEST(a_job_that_its_submitter_runs_cannot_wait_for_idle_either)
     CHECK(loomp_stop(runtime) == 0);
 }
 
-/* ---- threads ------------------------------------------------------------------------------------------ */
+/* ---- threads --------------------------------------------------------------------------------- */
 
 static int describe_all(loomp_runtime *runtime, struct loomp_thread_info *threads)
 {
@@ -937,7 +937,9 @@ TEST(threads_are_listed_with_role_and_name)
             continue;
         }
         snprintf(expected, sizeof expected, "app-%s-%04d", parts[role], roles[role]++);
-        CHECK_TEXT(threads[i].name, expected);
+        char name[sizeof threads[i].name];
+        memcpy(name, threads[i].name, sizeof name);
+        CHECK_TEXT(name, expected);
         CHECK(threads[i].state >= LOOMP_STATE_PARKED && threads[i].state <= LOOMP_STATE_PAUSED);
         CHECK(threads[i].tid > 0);
     }
@@ -973,9 +975,10 @@ TEST(a_long_prefix_is_cut_so_that_names_have_15_characters)
     int count = describe_all(runtime, threads);
     CHECK_TEXT(threads[0].name, "abcdefg-io-0000");
     for (int i = 0; i < count; i++) {
-        char name[32];
-        read_comm(threads[i].tid, name);
-        CHECK_TEXT(name, threads[i].name); /* what top shows */
+        char seen[32], name[sizeof threads[i].name]; /* seen by top */
+        memcpy(name, threads[i].name, sizeof name);
+        read_comm(threads[i].tid, seen);
+        CHECK_TEXT(seen, name);
         CHECK(strlen(threads[i].name) == 15);
     }
     CHECK(loomp_stop(runtime) == 0);
@@ -1077,7 +1080,7 @@ TEST(without_pinning_every_thread_may_use_every_allowed_CPU)
         CHECK(cpu_set_of(threads[i].tid, &set));
         if (!CPU_EQUAL(&set, &allowed)) {
             char text[128];
-            snprintf(text, sizeof text, "%s may use %d of %d CPUs", threads[i].name,
+            snprintf(text, sizeof text, "%.15s may use %d of %d CPUs", threads[i].name,
                      CPU_COUNT(&set), CPU_COUNT(&allowed));
             harness_note(false, __FILE__, __LINE__, text);
         }
@@ -1256,7 +1259,7 @@ TEST(the_description_names_the_CPUs_and_every_thread)
     CHECK(loomp_stop(runtime) == 0);
 }
 
-/* ---- the environment ---------------------------------------------------------------------------------- */
+/* ---- the environment ------------------------------------------------------------------------- */
 
 static int count_openmp_variables(void)
 {
@@ -1328,7 +1331,7 @@ TEST(a_failed_start_leaves_no_variable_of_OpenMP_either)
     CHECK(exited_with(run_child("environment-after-a-failed-start", variables), 0));
 }
 
-/* ---- shutdown ----------------------------------------------------------------------------------------- */
+/* ---- shutdown -------------------------------------------------------------------------------- */
 
 struct offspring {
     loomp_runtime *runtime;
@@ -1511,7 +1514,7 @@ TEST(a_watcher_of_the_applications_is_outside)
     CHECK(loomp_stop(runtime) == 0);
 }
 
-/* ---- idle --------------------------------------------------------------------------------------------- */
+/* ---- idle ------------------------------------------------------------------------------------ */
 
 TEST(wait_idle_only_looks_with_a_limit_of_0)
 {
@@ -1741,7 +1744,7 @@ TEST(run_until_complete_returns_the_result_when_all_that_was_started_is_done)
     CHECK(loomp_stop(runtime) == 0);
 }
 
-/* ---- fork and exit --------------------------------------------------------------------------------------- */
+/* ---- fork and exit --------------------------------------------------------------------------- */
 
 struct forked {
     loomp_runtime *runtime;

@@ -11,7 +11,7 @@
 #include <sched.h>
 #include <unistd.h>
 
-/* ---- as a user writes it -------------------------------------------------------------------------------- */
+/* ---- as a user writes it --------------------------------------------------------------------- */
 
 static int bodies; /* that have run */
 
@@ -137,7 +137,7 @@ TEST(tests_follow_each_other)
     CHECK(bodies == 6);
 }
 
-/* ---- what is reported ------------------------------------------------------------------------------------ */
+/* ---- what is reported ------------------------------------------------------------------------ */
 
 static struct {
     int count;
@@ -346,7 +346,7 @@ TEST(a_body_may_shut_its_runtime_down)
     CHECK(loomp_default() == NULL);
 }
 
-/* ---- a hang: the last test -------------------------------------------------------------------------------- */
+/* ---- a hang: the last test ------------------------------------------------------------------- */
 
 static struct gate hang = GATE_INIT;
 static struct recorded_job hanging;

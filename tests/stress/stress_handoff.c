@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The hand-over under many threads, without a runtime around it: the ring, the completion stack,
  * parking, the ledger. Each item is counted once; a lost wake-up is a hang, which the driver's
- * time limit turns into a failure. LOOMP_STRESS_JOBS (default 2 million) is how many items pass in
+ * time limit turns into a failure. LOOMP_TEST_JOBS (default 2 million) is how many items pass in
  * all. */
 #define SUITE "stress handoff"
 #include "../unit/gate.h"
@@ -19,7 +19,7 @@
 
 static long items_in_all(void)
 {
-    const char *text = getenv("LOOMP_STRESS_JOBS");
+    const char *text = getenv("LOOMP_TEST_JOBS");
     return text ? atol(text) : 2000000;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Many jobs from everywhere, each counted: plain threads, loops, jobs that submit jobs, gangs among
- * them. The number of jobs is LOOMP_STRESS_JOBS (default 2 million in all over the tests of one run;
+ * them. The number of jobs is LOOMP_TEST_JOBS (default 2 million in all over the tests of one run;
  * the sanitizers take fewer). */
 #define SUITE "stress jobs"
 #include "../unit/gate.h"
@@ -13,7 +13,7 @@ enum { PLAIN_THREADS = 4, LOOPS = 2, WINDOW = 256 };
 
 static long jobs_in_all(void)
 {
-    const char *text = getenv("LOOMP_STRESS_JOBS");
+    const char *text = getenv("LOOMP_TEST_JOBS");
     return text ? atol(text) : 2000000;
 }
 

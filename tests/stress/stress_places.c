@@ -23,7 +23,7 @@ static loomp_pool *compute;
 
 static long jobs_in_all(void)
 {
-    const char *text = getenv("LOOMP_STRESS_JOBS");
+    const char *text = getenv("LOOMP_TEST_JOBS");
     return text ? atol(text) / 10 : 100000;
 }
 

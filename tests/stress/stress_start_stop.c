@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The runtime starts, works and stops 500 times: as many threads, descriptors and allocations after
  * the last stop as after the third. By then everything that is made once per process is there.
- * LOOMP_STRESS_JOBS below its default of 2 million makes it fewer times, but at least 20. */
+ * LOOMP_TEST_JOBS below its default of 2 million makes it fewer times, but at least 20. */
 #define SUITE "stress start and stop"
 #include "../fault/faults.h"
 #include "../fault/leftovers.h"
@@ -15,7 +15,7 @@
 
 static int lives(void)
 {
-    const char *text = getenv("LOOMP_STRESS_JOBS");
+    const char *text = getenv("LOOMP_TEST_JOBS");
     long jobs = text ? atol(text) : 2000000;
     return jobs >= 2000000 ? 500 : jobs < 80000 ? 20 : (int)(jobs / 4000);
 }

@@ -2,7 +2,7 @@
 /* One thing under way at a time, or nearly, so that every wake-up of the runtime is needed: who
  * brings the next one knows that the last is done, or about to be, and pauses for as long as it
  * takes the other side to fall asleep, or nearly so. A lost wake-up is a hang, which the driver's
- * time limit turns into a failure. LOOMP_STRESS_JOBS (default 2 million) sets how many round trips
+ * time limit turns into a failure. LOOMP_TEST_JOBS (default 2 million) sets how many round trips
  * there are. */
 #define SUITE "stress wake-ups"
 #include "../unit/gate.h"
@@ -21,7 +21,7 @@ enum { SPINS = 3 };
 /* share: so many round trips for each 10000 jobs. */
 static long trips(long share)
 {
-    const char *text = getenv("LOOMP_STRESS_JOBS");
+    const char *text = getenv("LOOMP_TEST_JOBS");
     long rounds = (text ? atol(text) : 2000000) / 10000 * share;
     return rounds > 0 ? rounds : 1;
 }

@@ -88,7 +88,7 @@ static inline bool harness_note_text(const char *actual, const char *expected, c
 {
     char what[HARNESS_TEXT_BYTES];
     bool good = actual && expected ? strcmp(actual, expected) == 0 : actual == expected;
-    snprintf(what, sizeof what, "%s is\n        \"%s\", not\n        \"%s\"", expression,
+    snprintf(what, sizeof what, "%.200s is\n        \"%.380s\", not\n        \"%.380s\"", expression,
              actual ? actual : "(null)", expected ? expected : "(null)");
     return harness_note(good, file, line, what);
 }

@@ -170,8 +170,7 @@ void lp_pool_wake_worker(struct loomp_pool *pool)
     }
     /* With a gang on all places, or on all whose jobs do not wait, the last worker keeps the time and
      * serves beside it. */
-    if (claim && claim + atomic_load_explicit(&pool->blocked, memory_order_seq_cst) >=
-                     pool->width &&
+    if (lp_pool_all_claimed(pool) &&
         !atomic_load_explicit(&pool->relief, memory_order_seq_cst)) {
         lp_parking_wake_highest(&pool->parking);
     }

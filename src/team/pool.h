@@ -146,6 +146,14 @@ struct lp_ring *lp_pool_queue(struct loomp_pool *pool, bool is_gang, int priorit
 void lp_pool_wake_worker(struct loomp_pool *pool);
 void lp_pool_wake_for_gang(struct loomp_pool *pool);
 
+/* Whether a gang leaves nobody to serve: it has all places, or all but those whose jobs wait. */
+static inline bool lp_pool_all_claimed(struct loomp_pool *pool)
+{
+    unsigned claim = atomic_load_explicit(&pool->claim, memory_order_seq_cst);
+    return claim && claim + atomic_load_explicit(&pool->blocked, memory_order_seq_cst) >=
+                        pool->width;
+}
+
 /* Whether SERIAL work may be waiting (seq_cst loads). */
 bool lp_pool_has_serial(struct loomp_pool *pool);
 bool lp_pool_has_gang(struct loomp_pool *pool);

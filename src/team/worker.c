@@ -31,14 +31,6 @@ static bool is_claimed(struct loomp_pool *pool, unsigned index)
     return index < atomic_load_explicit(&pool->claim, memory_order_seq_cst);
 }
 
-/* A gang leaves nobody to serve: it has all places, or the jobs on the others wait. */
-static bool all_claimed(struct loomp_pool *pool)
-{
-    unsigned claim = atomic_load_explicit(&pool->claim, memory_order_seq_cst);
-    return claim && claim + atomic_load_explicit(&pool->blocked, memory_order_seq_cst) >=
-                        pool->width;
-}
-
 static void tell_gang_leader(struct loomp_pool *pool)
 {
     uint32_t attention = atomic_load_explicit(&pool->attention, memory_order_seq_cst);
@@ -162,16 +154,16 @@ static void relieve(struct loomp_pool *pool, struct lp_worker *worker, unsigned 
     }
     uint64_t deadline = lp_now_ns() + pool->options.relief_ns;
     bool in_time = true;
-    while (in_time && all_claimed(pool)) {
+    while (in_time && lp_pool_all_claimed(pool)) {
         lp_parking_announce(&pool->parking, index);
-        if (!all_claimed(pool)) {
+        if (!lp_pool_all_claimed(pool)) {
             lp_parking_withdraw(&pool->parking, index);
             break;
         }
         in_time = lp_parking_sleep(&pool->parking, index, deadline);
     }
     lp_self.relieving = true;
-    while (all_claimed(pool) && serve_one(pool, worker)) {
+    while (lp_pool_all_claimed(pool) && serve_one(pool, worker)) {
     }
     lp_self.relieving = false;
     lp_card_state(&worker->card, LOOMP_STATE_PAUSED);
@@ -187,7 +179,7 @@ static void pause(struct loomp_pool *pool, struct lp_worker *worker, unsigned in
     while (is_claimed(pool, index) && !lp_pool_ends(pool)) {
         lp_parking_announce(&pool->parking, index);
         bool work = lp_pool_has_serial(pool);
-        bool relief = work && all_claimed(pool) &&
+        bool relief = work && lp_pool_all_claimed(pool) &&
                       !atomic_load_explicit(&pool->relief, memory_order_seq_cst);
         if (relief || !is_claimed(pool, index) || lp_pool_ends(pool)) {
             lp_parking_withdraw(&pool->parking, index);
@@ -196,7 +188,7 @@ static void pause(struct loomp_pool *pool, struct lp_worker *worker, unsigned in
             }
             continue;
         }
-        if (work && !all_claimed(pool)) {
+        if (work && !lp_pool_all_claimed(pool)) {
             /* Whoever woke or counted on this worker needs another one. */
             lp_pool_wake_worker(pool);
         }

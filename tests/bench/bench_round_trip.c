@@ -4,6 +4,7 @@
 #include "bench.h"
 
 #include <ev.h>
+#include <semaphore.h>
 
 enum { ROUNDS = 5, JOBS = 20000 };
 
@@ -13,7 +14,7 @@ struct trip {
     double gap_us, start_us;
     double samples[JOBS];
     long wanted, count;
-    _Atomic int done;
+    sem_t done;
 };
 
 static int nothing(loomp_job *job)
@@ -41,7 +42,7 @@ static void arrived(loomp_job *job, int status)
     struct trip *trip = LOOMP_CONTAINER(job, struct trip, job);
     trip->samples[trip->count++] = bench_now_us() - trip->start_us;
     if (trip->count == trip->wanted) {
-        trip->done = 1;
+        sem_post(&trip->done);
     } else if (trip->gap_us > 0) {
         struct ev_loop *ev = loomp_loop_ev(loomp_loop_here());
         ev_now_update(ev);
@@ -73,15 +74,13 @@ int main(void)
         loomp_runtime *runtime = bench_start(NULL);
         for (size_t i = 0; i < sizeof gaps / sizeof *gaps; i++) {
             memset(&trip, 0, sizeof trip);
+            sem_init(&trip.done, 0, 0);
             trip.gap_us = gaps[i];
             trip.wanted = gaps[i] > 100 ? 1000 : JOBS;
             double cpu = bench_cpu_us();
             loomp_post(loomp_loop_at(runtime, 0), start, &trip);
             loomp_wait_idle(runtime, -1);
-            while (!trip.done) {
-                struct timespec t = {0, 10000000};
-                nanosleep(&t, NULL);
-            }
+            sem_wait(&trip.done);
             cpu = (bench_cpu_us() - cpu) / (double)trip.wanted;
             struct bench_summary s = bench_summarise(trip.samples, trip.wanted);
             printf("%-10.0f %10.2f %10.2f %10.1f %12.2f %14.1f\n", gaps[i], s.p50, s.p99, s.max,

@@ -5,6 +5,7 @@
 
 #include <ev.h>
 #include <math.h>
+#include <semaphore.h>
 
 enum { ROUNDS = 5, TICKS = 1000 };
 
@@ -13,7 +14,7 @@ struct clock {
     double due_us;
     double late_us[TICKS];
     int ticks;
-    _Atomic int done;
+    sem_t done;
 };
 
 static void tick(struct ev_loop *ev, ev_timer *timer, int events)
@@ -24,7 +25,7 @@ static void tick(struct ev_loop *ev, ev_timer *timer, int events)
     clock->late_us[clock->ticks++] = now - clock->due_us;
     if (clock->ticks == TICKS) {
         ev_timer_stop(ev, timer);
-        clock->done = 1;
+        sem_post(&clock->done);
         return;
     }
     ev_now_update(ev);
@@ -73,11 +74,9 @@ static double round_p99(loomp_runtime *runtime, struct bench_summary *summary)
 {
     static struct clock clock;
     memset(&clock, 0, sizeof clock);
+    sem_init(&clock.done, 0, 0);
     loomp_post(loomp_loop_at(runtime, 0), start_clock, &clock);
-    while (!clock.done) {
-        struct timespec t = {0, 50000000};
-        nanosleep(&t, NULL);
-    }
+    sem_wait(&clock.done);
     *summary = bench_summarise(clock.late_us, TICKS);
     return summary->p99;
 }

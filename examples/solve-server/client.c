@@ -66,55 +66,76 @@ bool client_send_head(int fd, const char *method, const char *target, size_t siz
     return client_send(fd, head, (size_t)length);
 }
 
+/* Where the body begins: behind the first blank line, or 0. */
+static size_t end_of_head(const char *text)
+{
+    const char *blank = strstr(text, "\r\n\r\n");
+
+    return blank != NULL ? (size_t)(blank - text) + 4 : 0;
+}
+
+static size_t content_length(const char *text, size_t head)
+{
+    const char *length = strcasestr(text, "\r\nContent-Length:");
+
+    return length != NULL && length < text + head ? strtoull(length + 17, NULL, 10) : 0;
+}
+
+/* Appends what there is, `room` bytes at most and one for a 0. Returns the bytes, or 0 when no more
+ * come, with errno set. */
+static size_t receive_some(int fd, char *to, size_t room, int flags)
+{
+    ssize_t got;
+
+    do {
+        got = recv(fd, to, room, flags);
+    } while (got < 0 && errno == EINTR);
+    if (got == 0) {
+        errno = ECONNRESET;
+    }
+    to[got > 0 ? got : 0] = '\0';
+    return got > 0 ? (size_t)got : 0;
+}
+
 struct client_answer client_receive(int fd)
 {
     struct client_answer none = {0};
     size_t capacity = 8192;
     size_t size = 0;
-    size_t head = 0;   /* where the body begins; 0: the headers are not complete */
-    size_t wanted = 0; /* bytes of the whole answer */
+    size_t head = 0;
     char *text = malloc(capacity);
 
-    while (text != NULL && (head == 0 || size < wanted)) {
-        if (size + 1 == capacity) {
-            char *larger = realloc(text, capacity *= 4);
-            if (larger == NULL) {
-                break;
-            }
-            text = larger;
-        }
-        ssize_t got = recv(fd, text + size, capacity - 1 - size, 0);
-        if (got < 0 && errno == EINTR) {
-            continue;
-        }
-        if (got == 0) {
-            errno = ECONNRESET;
-        }
-        if (got <= 0) {
+    /* Looked at before it is taken, because behind this answer may be the next one already. */
+    while (text != NULL && head == 0 && size + 1 < capacity) {
+        size_t seen = receive_some(fd, text + size, capacity - 1 - size, MSG_PEEK);
+        head = end_of_head(text);
+        size_t taken = head > 0 ? head - size : seen;
+        if (seen == 0 || receive_some(fd, text + size, taken, MSG_WAITALL) != taken) {
             free(text);
             return none;
         }
-        size += (size_t)got;
-        text[size] = '\0';
-        char *blank = head == 0 ? strstr(text, "\r\n\r\n") : NULL;
-        if (blank != NULL) {
-            char *length = strcasestr(text, "\r\nContent-Length:");
-            head = (size_t)(blank - text) + 4;
-            wanted = head;
-            if (length != NULL && length < blank) {
-                wanted += strtoull(length + 17, NULL, 10);
-            }
-        }
+        size += taken;
     }
-    if (text == NULL || size < wanted || strncmp(text, "HTTP/1.", 7) != 0 || size < 12) {
+    if (text == NULL || head == 0 || strncmp(text, "HTTP/1.", 7) != 0 || size < 12) {
         free(text);
         errno = text == NULL ? ENOMEM : EPROTO;
         return none;
     }
-    struct client_answer answer = {.status = atoi(text + 9), .size = wanted - head};
-    memmove(text, text + head, answer.size);
-    text[answer.size] = '\0';
-    answer.body = text;
+    struct client_answer answer = {.status = atoi(text + 9), .size = content_length(text, head)};
+    answer.body = realloc(text, answer.size + 1);
+    if (answer.body == NULL) {
+        free(text);
+        return none;
+    }
+    answer.body[0] = '\0';
+    for (size = 0; size < answer.size;) {
+        size_t got = receive_some(fd, answer.body + size, answer.size - size, 0);
+        if (got == 0) {
+            free(answer.body);
+            return none;
+        }
+        size += got;
+    }
     return answer;
 }
 

@@ -66,6 +66,7 @@ struct http {
     ev_io gone;
     struct request *requests; /* the questions, from their headers until their answer is sent */
     int solves;
+    int connections; /* open ones, idle ones among them */
     size_t held_bytes;
     uint64_t answered;
     int shutdowns; /* how often http_shutdown was called */
@@ -275,6 +276,7 @@ static void read_query(struct request *request)
     struct solve *solve = &request->solve;
     double side = 0.0;
     double iterations = (double)solve->max_iterations;
+    double repetitions = (double)solve->repetitions;
     double offload = request->offload;
     double want_x = 0.0;
     const char *rhs = argument(request, "rhs");
@@ -284,6 +286,11 @@ static void read_query(struct request *request)
     }
     if (!number_argument(request, "maxit", 1.0, 1e6, &iterations)) {
         refuse(request, MHD_HTTP_BAD_REQUEST, "maxit is not a number from 1 to 1,000,000");
+    }
+    if (!number_argument(request, "repeat", 1.0, 1e9, &repetitions) ||
+        repetitions != floor(repetitions)) {
+        refuse(request, MHD_HTTP_BAD_REQUEST,
+               "repeat is not a whole number from 1 to 1,000,000,000");
     }
     if (!number_argument(request, "poisson", 1.0, 1e6, &side) || side != floor(side)) {
         refuse(request, MHD_HTTP_BAD_REQUEST, "poisson is not the side of a grid");
@@ -300,6 +307,7 @@ static void read_query(struct request *request)
         refuse(request, MHD_HTTP_BAD_REQUEST, "x is neither 0 nor 1");
     }
     solve->max_iterations = (int64_t)iterations;
+    solve->repetitions = (int64_t)repetitions;
     solve->poisson = (int64_t)side;
     solve->want_x = want_x == 1.0;
     request->offload = offload == 1.0;
@@ -397,6 +405,7 @@ static answer send_threads(struct http *http, struct MHD_Connection *connection)
     json_close(&j, ']');
     json_int(&j, "solving", http->solves);
     json_int(&j, "max_solves", http->options.max_solves);
+    json_int(&j, "connections", http->connections);
     json_int(&j, "answered", (int64_t)http->answered);
     json_int(&j, "max_body", (int64_t)http->options.max_body_bytes);
     json_close(&j, '}');
@@ -576,6 +585,18 @@ static void on_completed(void *cls, struct MHD_Connection *connection, void **co
     *con_cls = NULL;
 }
 
+/* Closed is said in the turn that closes the descriptor: whoever reads the count on this thread
+ * finds no descriptor that it does not count. */
+static void on_connection(void *cls, struct MHD_Connection *connection, void **socket_context,
+                          enum MHD_ConnectionNotificationCode what)
+{
+    struct http *http = cls;
+
+    (void)connection;
+    (void)socket_context;
+    http->connections += what == MHD_CONNECTION_NOTIFY_STARTED ? 1 : -1;
+}
+
 /* --- opening and closing --------------------------------------------------------------------- */
 
 static void http_free(struct http *http)
@@ -629,6 +650,7 @@ static struct MHD_Daemon *start_daemon(struct http *http, const struct sockaddr_
         {MHD_OPTION_CONNECTION_TIMEOUT, o->timeout_s, NULL},
         {MHD_OPTION_CONNECTION_MEMORY_LIMIT, 64 * 1024, NULL},
         {MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)on_completed, http},
+        {MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)on_connection, http},
         {MHD_OPTION_END, 0, NULL},
     };
 

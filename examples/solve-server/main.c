@@ -36,7 +36,7 @@ static const struct option_row option_rows[] = {
     {"max-solves", "COUNT", "systems received, queued or solved at once; more get 503 (256)"},
     {"max-connections", "COUNT", "connections; more wait to be accepted (800)"},
     {"max-rows", "COUNT", "largest system (4000000)"},
-    {"max-seconds", "SECONDS", "longest solve, then the last iterate is the answer (300)"},
+    {"max-seconds", "SECONDS", "longest solve in all, then the last iterate is the answer (300)"},
     {"timeout", "SECONDS", "of a silent connection (30)"},
     {"grace", "SECONDS", "for running solves after SIGTERM; then they are cancelled (5)"},
     {"gang-entries", "COUNT", "from this size on a system is solved by the whole team (50000)"},
@@ -49,8 +49,10 @@ static void print_help(void)
     char left[48];
 
     printf("Usage: solve-server [option ...]\n\n"
-           "POST /solve[?tol=1e-6&maxit=20000&rhs=ones|sin|rowsums|1,2,...&x=1&offload=0]\n"
-           "with a Matrix Market file as the body, or /solve?poisson=SIDE without one;\n"
+           "POST /solve[?tol=1e-6&maxit=20000&rhs=ones|sin|rowsums|1,2,...&x=1&offload=0&repeat=1]"
+           "\n"
+           "with a Matrix Market file as the body, or /solve?poisson=SIDE without one; with\n"
+           "repeat=N the system is solved N times over, and the last time is the answer;\n"
            "GET / is a page for browsers, /healthz answers at once, /threads shows the plan.\n\n");
     for (size_t k = 0; k < sizeof option_rows / sizeof *option_rows; k++) {
         const struct option_row *row = &option_rows[k];

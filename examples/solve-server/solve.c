@@ -36,6 +36,7 @@ void solve_init(struct solve *solve, const struct solve_limits *limits)
     solve->limits = limits;
     solve->tolerance = 1e-6;
     solve->max_iterations = 20000;
+    solve->repetitions = 1;
 }
 
 void solve_fini(struct solve *solve)
@@ -133,7 +134,8 @@ static int status_of(enum solver_outcome outcome)
     }
 }
 
-static void answer(struct solve *solve, const struct solver_result *r, const double *x)
+static void answer(struct solve *solve, const struct solver_result *r, int64_t repetitions,
+                   const double *x)
 {
     struct json j;
     bool gang = solve->job.kind == LOOMP_GANG;
@@ -153,6 +155,7 @@ static void answer(struct solve *solve, const struct solver_result *r, const dou
     json_double(&j, "tolerance", 4, solve->tolerance);
     json_bool(&j, "converged", r->outcome == SOLVER_CONVERGED);
     json_text(&j, "reason", r->reason);
+    json_int(&j, "repetitions", repetitions);
     json_double(&j, "queued_ms", 6, solve->queued_ns / 1e6);
     json_double(&j, "running_ms", 6, solve->running_ns / 1e6);
     json_text(&j, "kind", solve->inline_ ? "INLINE" : gang ? "GANG" : "SERIAL");
@@ -179,6 +182,29 @@ static void answer(struct solve *solve, const struct solver_result *r, const dou
     solve->json = json_finish(&j, &solve->json_bytes);
 }
 
+/* Returns how many repetitions came to their end. A system without an answer has none the next time
+ * either. */
+static int64_t repeat(struct solve *solve, const double *b, double *x,
+                      const struct solver_options *options, struct solver_result *result)
+{
+    int64_t count = 0;
+
+    do {
+        solver_run(&solve->a, b, x, options, result);
+        if (result->outcome != SOLVER_CONVERGED && result->outcome != SOLVER_MAX_ITERATIONS) {
+            break;
+        }
+        count++;
+        /* Asked here too: a solver that finds its answer at once does not ask. */
+    } while (count < solve->repetitions && !should_stop(solve));
+    if (solve->repetitions > 1 && count < solve->repetitions && status_of(result->outcome) == 200) {
+        result->outcome = SOLVER_STOPPED;
+        snprintf(result->reason, sizeof result->reason, "stopped after %lld of %lld repetitions",
+                 (long long)count, (long long)solve->repetitions);
+    }
+    return count;
+}
+
 static void solve_system(struct solve *solve)
 {
     size_t bytes = (size_t)solve->a.n * sizeof(double);
@@ -196,8 +222,8 @@ static void solve_system(struct solve *solve)
             .stop_arg = solve,
         };
         solve->give_up_ns = now_ns() + solve->limits->max_seconds * 1e9;
-        solver_run(&solve->a, b, x, &options, result);
-        answer(solve, result, x);
+        int64_t count = repeat(solve, b, x, &options, result);
+        answer(solve, result, count, x);
     }
     free(result);
     free(x);

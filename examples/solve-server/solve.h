@@ -17,7 +17,7 @@ struct solve_limits {
     int64_t gang_entries; /* from this many entries on a system is a GANG job */
     int64_t max_rows;
     int64_t max_entries;
-    double max_seconds; /* of solving; then the answer is the last iterate */
+    double max_seconds; /* of all repetitions; then the answer is the last iterate */
 };
 
 struct solve {
@@ -29,6 +29,7 @@ struct solve {
     char *rhs;       /* NULL (ones), "ones", "sin", "rowsums", or n numbers with commas */
     double tolerance;
     int64_t max_iterations;
+    int64_t repetitions; /* the same system so many times over; the last one is answered */
     bool want_x;
 
     /* Called on the loop when the answer is there, never inside solve_start. */
@@ -55,7 +56,8 @@ struct solve {
     struct csr a;
 };
 
-/* Clears *solve and sets the defaults: rhs of ones, tolerance 1e-6, 20,000 iterations. */
+/* Clears *solve and sets the defaults: rhs of ones, tolerance 1e-6, 20,000 iterations,
+ * one repetition. */
 void solve_init(struct solve *solve, const struct solve_limits *limits);
 void solve_fini(struct solve *solve);
 

@@ -9,6 +9,9 @@
 #   setup_make DIR ARG...      make with these arguments in build/DIR, on all CPUs
 #   setup_seconds              seconds since this file was sourced
 #
+# A step that fails shows the lines of its output that begin with "failure: ", 25 at most, and then
+# its last lines; SETUP_FAILURES and SETUP_TAIL are other numbers of them.
+#
 # Counts: a step whose output has the line "counts: P F S" adds to setup_passed, setup_failed and
 # setup_skipped; one that fails without it adds one failure.
 
@@ -122,6 +125,10 @@ setup_step()
         return 0
     fi
     echo "FAILED, ${setup_note}$setup_took s"
+    # First what failed: of a long list of lines somebody may get to see a part only.
+    sed -n 's/^failure: //p' "$setup_log" | awk -v most="${SETUP_FAILURES:-25}" '
+        NR <= most { print "        " $0 }
+        END { if (NR > most) print "        and " NR - most " lines more" }'
     echo "        the end of build/logs/$(basename "$setup_log"):"
     tail -n "${SETUP_TAIL:-60}" "$setup_log" | sed 's/^/        /'
     return 1

@@ -30,27 +30,44 @@ same()
     rm -f "$scratch"/with.*
 }
 
+# watched FORM STEPS: runs the program and asks it for the whole time. Sets `answered` to whether
+# three different answers came before it ended. The program opens the socket before it starts loomp;
+# who asks too early asks again.
+watched()
+{
+    timeout -k 10 300 "$programs/cfd-main" \
+        $side "$2" $every "$scratch/with" "$scratch/socket" "$1" &
+    program=$!
+    answered=no
+    while kill -0 $program 2>/dev/null; do
+        if timeout -k 10 300 "$programs/cfd-watch" "$scratch/socket" 3 \
+            >"$scratch/answers" 2>"$scratch/errors"; then
+            answered=yes
+            break
+        fi
+    done
+    wait $program || fail "$what: exit status $?"
+}
+
 for form in own step gang; do
     for bind in openmp direct; do
         what="$form, bind = $bind"
         echo "== $what"
-        # The program opens the socket before it starts loomp; who asks too early asks again.
-        LOOMP_BIND=$bind LOOMP_COMPUTE_THREADS=2 timeout -k 10 300 "$programs/cfd-main" \
-            $side $steps $every "$scratch/with" "$scratch/socket" $form &
-        program=$!
-        answered=no
-        while kill -0 $program 2>/dev/null; do
-            if "$programs/cfd-watch" "$scratch/socket" 3 \
-                >"$scratch/answers" 2>"$scratch/errors"; then
-                answered=yes
-                break
-            fi
+        LOOMP_BIND=$bind LOOMP_COMPUTE_THREADS=2
+        export LOOMP_BIND LOOMP_COMPUTE_THREADS
+        # Where the one who asks gets no CPU for as long as the steps take, more steps are taken:
+        # the checkpoints of the first ones are the same.
+        watched_steps=$steps
+        watched $form $watched_steps
+        while [ $answered = no ] && [ $watched_steps -lt 1000000 ]; do
+            watched_steps=$((4 * watched_steps))
+            watched $form $watched_steps
         done
+        unset LOOMP_BIND LOOMP_COMPUTE_THREADS
         [ $answered = yes ] || { cat "$scratch/errors"; fail "$what: no three answers"; }
         cat "$scratch/answers"
         grep -q -v -E '^\{"step":[0-9]+,"time":[0-9.e+-]+,"residual":[0-9.e+-]+\}$' \
             "$scratch/answers" && fail "$what: an answer is no such JSON"
-        wait $program || fail "$what: exit status $?"
         [ ! -e "$scratch/socket" ] || fail "$what: the socket is left behind"
         same "$what"
     done
@@ -58,8 +75,8 @@ done
 
 # More threads, fewer threads: the same bytes.
 for threads in 1 3; do
-    LOOMP_COMPUTE_THREADS=$threads "$programs/cfd-main" $side $steps $every "$scratch/with" \
-        "$scratch/socket" step || fail "$threads threads: exit status $?"
+    LOOMP_COMPUTE_THREADS=$threads timeout -k 10 300 "$programs/cfd-main" \
+        $side $steps $every "$scratch/with" "$scratch/socket" step || fail "$threads threads: exit status $?"
     same "$threads threads"
 done
 

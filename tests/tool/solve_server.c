@@ -21,8 +21,11 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Generous: a loaded machine with sanitizers is no failure. */
+/* Generous: a loaded machine is no failure. */
 #define TIMEOUT_S 120.0
+
+/* Limits of the server that only the tests about them meet, which set them again. */
+#define NO_LIMITS "--timeout=86400", "--max-seconds=1000000"
 
 static const char *server_path;
 static const char *data_path;
@@ -38,9 +41,9 @@ struct server {
 static void run_server(int out, const char *const *options)
 {
     char threads[64];
-    const char *arguments[16] = {server_path, "--port=0"};
+    const char *arguments[16] = {server_path, "--port=0", NO_LIMITS};
     const char *workers = getenv("LOOMP_TEST_WORKERS");
-    int count = 2;
+    int count = 4;
 
     dup2(out, STDOUT_FILENO);
     while (*options != NULL && count < 14) {
@@ -52,6 +55,14 @@ static void run_server(int out, const char *const *options)
     }
     execv(server_path, (char *const *)arguments);
     _exit(127);
+}
+
+/* Waits until there is something to read from the server's output, its end too. */
+static bool says_something(const struct server *server)
+{
+    struct pollfd output = {.fd = fileno(server->out), .events = POLLIN};
+
+    return poll(&output, 1, (int)(1e3 * TIMEOUT_S)) == 1;
 }
 
 static struct server start(const char *const *options)
@@ -69,7 +80,7 @@ static struct server start(const char *const *options)
     }
     close(ends[1]);
     server.out = fdopen(ends[0], "r");
-    if (CHECK(fgets(line, sizeof line, server.out) != NULL)) {
+    if (CHECK(says_something(&server)) && CHECK(fgets(line, sizeof line, server.out) != NULL)) {
         CHECK(sscanf(line, "solve-server: http://127.0.0.1:%d/", &server.port) == 1);
     }
     return server;
@@ -77,10 +88,18 @@ static struct server start(const char *const *options)
 
 #define START(...) start((const char *const[]){__VA_ARGS__ __VA_OPT__(, ) NULL})
 
+/* Its output ends with the process. One that stays is a failure of this test, not of the next. */
 static void wait_for_end(struct server *server)
 {
     int status = -1;
+    bool said = true;
+    char byte;
 
+    while ((said = says_something(server)) && read(fileno(server->out), &byte, 1) > 0) {
+    }
+    if (!CHECK(said)) {
+        kill(server->pid, SIGKILL);
+    }
     CHECK(waitpid(server->pid, &status, 0) == server->pid);
     CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
     fclose(server->out);
@@ -117,20 +136,64 @@ static double now_s(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* Asks /threads until the server has so many questions under way. */
-static bool reaches(const struct server *server, int solving)
+/* Asks /threads over a connection that is kept; -1 without an answer. */
+static double number_over(int fd, const char *name)
 {
-    double until = now_s() + TIMEOUT_S;
     double value = -1.0;
 
-    do {
-        struct client_answer answer = ask(server, "GET", "/threads", NULL);
-        if (answer.status != 200 || !client_number(answer.body, "solving", &value)) {
+    if (client_send_head(fd, "GET", "/threads", 0, true)) {
+        struct client_answer answer = client_receive(fd);
+        if (answer.status != 200 || !client_number(answer.body, name, &value)) {
             value = -1.0;
         }
         free(answer.body);
-    } while (value != solving && now_s() < until);
-    return value == solving;
+    }
+    return value;
+}
+
+static bool reaches_over(int fd, const char *name, double wanted)
+{
+    double until = now_s() + TIMEOUT_S;
+    double value;
+
+    do {
+        value = number_over(fd, name);
+    } while (value >= 0.0 && value != wanted && now_s() < until);
+    return value == wanted;
+}
+
+/* Asks until the server has so many questions under way: for numbers that stay once they are
+ * reached. */
+static bool reaches(const struct server *server, int solving)
+{
+    int fd = client_connect(server->port, TIMEOUT_S);
+    bool reached = reaches_over(fd, "solving", solving);
+
+    close(fd);
+    return reached;
+}
+
+/* Asks small questions over a connection that is kept until the server, which was sent a signal,
+ * refuses them. False: it ended before it refused one. */
+static bool refuses_new_questions(int fd)
+{
+    struct client_answer answer;
+
+    do {
+        answer = (struct client_answer){0};
+        if (client_send_head(fd, "POST", "/solve?poisson=3", 0, true)) {
+            answer = client_receive(fd);
+        }
+        free(answer.body);
+    } while (answer.status == 200);
+    return answer.status == 503;
+}
+
+static bool has_answer(int fd)
+{
+    struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
+
+    return poll(&poll_fd, 1, 0) != 0;
 }
 
 static int count_entries(pid_t pid, const char *what)
@@ -202,8 +265,8 @@ static struct client_answer post_file(const struct server *server, const char *n
     return answer;
 }
 
-/* A solve that ends when somebody ends it. */
-#define ENDLESS "/solve?poisson=400&tol=1e-15&maxit=1000000"
+/* A solve, by a gang, that ends when somebody ends it: days of repetitions of milliseconds. */
+#define ENDLESS "/solve?poisson=110&repeat=1000000000"
 
 /* --- the tests ------------------------------------------------------------------------------- */
 
@@ -320,16 +383,55 @@ TEST(singular_matrices_are_refused_by_the_solver)
 
 TEST(a_solve_without_convergence_is_answered_as_such)
 {
-    struct server server = START("--max-seconds=0.3");
+    struct server server = START();
     struct client_answer answer = ask(&server, "POST", "/solve?poisson=50&maxit=3", NULL);
 
     CHECK(answer.status == 200 && has(&answer, "\"converged\":false"));
     CHECK(has(&answer, "within the allowed iterations"));
     free(answer.body);
-    answer = ask(&server, "POST", ENDLESS, NULL);
-    CHECK(answer.status == 200 && has(&answer, "\"converged\":false"));
-    CHECK(has(&answer, "stopped"));
+    stop(&server);
+}
+
+TEST(a_solve_over_the_time_limit_is_answered_as_such)
+{
+    struct server server = START("--max-seconds=0.3");
+    /* By a gang, by one thread, and one that needs no iteration. */
+    const char *const targets[] = {ENDLESS, "/solve?poisson=8&repeat=1000000000",
+                                   "/solve?poisson=1&rhs=0&repeat=1000000000"};
+
+    for (size_t k = 0; k < sizeof targets / sizeof *targets; k++) {
+        struct client_answer answer = ask(&server, "POST", targets[k], NULL);
+        CHECK(answer.status == 200 && has(&answer, "\"converged\":false"));
+        CHECK(has(&answer, "\"reason\":\"stopped after ") &&
+              has(&answer, " of 1000000000 repetitions\""));
+        free(answer.body);
+    }
+    stop(&server);
+}
+
+TEST(a_repeated_solve_has_the_answer_of_one)
+{
+    struct server server = START();
+    double steps[2] = {-1.0, -2.0};
+
+    for (int repeated = 0; repeated < 2; repeated++) {
+        struct client_answer answer = ask(
+            &server, "POST", repeated ? "/solve?poisson=20&repeat=3" : "/solve?poisson=20", NULL);
+        CHECK(has(&answer, repeated ? "\"repetitions\":3," : "\"repetitions\":1,"));
+        if (answer.body != NULL) {
+            client_number(answer.body, "iterations", &steps[repeated]);
+        }
+        solved(answer);
+    }
+    CHECK(steps[0] == steps[1]);
+    /* Iterations run out in each repetition, not in all together. */
+    struct client_answer answer = ask(&server, "POST", "/solve?poisson=50&maxit=3&repeat=4", NULL);
+    CHECK(has(&answer, "\"repetitions\":4,") && has(&answer, "within the allowed iterations"));
     free(answer.body);
+    /* What has no answer has none the next time. */
+    refused(ask(&server, "POST", "/solve?repeat=1000000000",
+                "%%MatrixMarket matrix coordinate real general\n2 2 2\n1 1 1\n1 2 1\n"),
+            422, 0, "row 2 is empty");
     stop(&server);
 }
 
@@ -346,6 +448,12 @@ TEST(requests_that_make_no_sense_are_refused)
     refused(ask(&server, "POST", "/solve?poisson=32", NULL), 413, 0, "more points");
     refused(ask(&server, "POST", "/solve?poisson=3&tol=0", NULL), 400, 0, "tol");
     refused(ask(&server, "POST", "/solve?poisson=3&maxit=-1", NULL), 400, 0, "maxit");
+    const char *const no_counts[] = {"0", "-1", "1.5", "2e9", "many", "", "nan"};
+    for (size_t k = 0; k < sizeof no_counts / sizeof *no_counts; k++) {
+        char target[64];
+        snprintf(target, sizeof target, "/solve?poisson=3&repeat=%s", no_counts[k]);
+        refused(ask(&server, "POST", target, NULL), 400, 0, "repeat");
+    }
     refused(ask(&server, "POST", "/solve", NULL), 400, 1, "empty");
     int fd = client_connect(server.port, TIMEOUT_S);
     CHECK(client_send(fd, "\x16\x03\x01 this is not HTTP\r\n\r\n", 24));
@@ -390,30 +498,35 @@ TEST(a_silent_client_is_closed)
 {
     struct server server = START("--timeout=1");
     int fd = client_connect(server.port, TIMEOUT_S);
+    double until = now_s() + TIMEOUT_S;
     char byte;
 
     CHECK(client_send_head(fd, "POST", "/solve", 100, false));
-    CHECK(recv(fd, &byte, 1, 0) <= 0);
+    ssize_t got = recv(fd, &byte, 1, 0);
+    CHECK(got == 0 || (got < 0 && errno == ECONNRESET));
     close(fd);
-    CHECK(reaches(&server, 0));
-    stop(&server);
+    /* Who is held up for a second after connecting is silent, too, and asks again. */
+    while (!is_healthy(&server) && now_s() < until) {
+    }
+    CHECK(now_s() < until);
+    CHECK(kill(server.pid, SIGTERM) == 0);
+    wait_for_end(&server);
 }
 
 TEST(healthz_is_answered_while_a_gang_runs)
 {
     struct server server = START();
     int fd = client_connect(server.port, TIMEOUT_S);
-    struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
 
     CHECK(client_send_head(fd, "POST", ENDLESS, 0, false));
     CHECK(reaches(&server, 1));
     for (int k = 0; k < 50; k++) {
         CHECK(is_healthy(&server));
     }
-    CHECK(poll(&poll_fd, 1, 0) == 0);
+    CHECK(!has_answer(fd));
     /* Small systems get their turn, too. */
     solved(ask(&server, "POST", "/solve?poisson=8", NULL));
-    CHECK(poll(&poll_fd, 1, 0) == 0);
+    CHECK(!has_answer(fd));
     close(fd);
     CHECK(reaches(&server, 0));
     stop(&server);
@@ -421,7 +534,7 @@ TEST(healthz_is_answered_while_a_gang_runs)
 
 TEST(the_solve_of_a_client_that_leaves_is_cancelled)
 {
-    struct server server = START("--max-seconds=100000");
+    struct server server = START();
     int fds[4];
 
     for (int k = 0; k < 4; k++) {
@@ -469,6 +582,10 @@ TEST(a_connection_that_is_kept_alive_is_used_again)
     /* The next question arrives while the first is being solved. */
     CHECK(client_send_head(fd, "POST", "/solve?poisson=120", 0, true));
     CHECK(client_send_head(fd, "POST", "/solve?poisson=6", 0, true));
+    /* Both answers are on their way before the first is read. */
+    int other = client_connect(server.port, TIMEOUT_S);
+    CHECK(reaches_over(other, "answered", 22));
+    close(other);
     solved(client_receive(fd));
     solved(client_receive(fd));
     close(fd);
@@ -494,11 +611,13 @@ TEST(more_questions_than_allowed_are_refused)
 }
 
 enum {
-    CLIENTS = 200
+    CLIENTS = 200,
+    ROUNDS = 8
 };
 
 struct client {
     pthread_t thread;
+    bool started;
     const struct server *server;
     int index;
     struct client_answer answer;
@@ -507,59 +626,93 @@ struct client {
 static void *run_client(void *arg)
 {
     struct client *client = arg;
-    static const char *const targets[] = {"/solve?poisson=8", "/solve?poisson=20",
-                                          "/solve?poisson=40&rhs=sin", "/solve?poisson=110"};
+    static const char *const targets[] = {"/solve?poisson=8", "/solve?poisson=12",
+                                          "/solve?poisson=14&rhs=sin", "/solve?poisson=16"};
 
     client->answer = ask(client->server, "POST", targets[client->index % 4], NULL);
     return NULL;
 }
 
-TEST(two_hundred_clients_at_once_are_all_answered_and_leave_nothing)
+static void run_clients(const struct server *server)
 {
-    struct server server = START();
     static struct client clients[CLIENTS];
-    int descriptors = 0;
-    int threads = 0;
 
-    for (int round = 0; round < 2; round++) {
-        for (int k = 0; k < CLIENTS; k++) {
-            clients[k] = (struct client){.server = &server, .index = k};
-            CHECK(pthread_create(&clients[k].thread, NULL, run_client, &clients[k]) == 0);
-        }
-        CHECK(is_healthy(&server));
-        for (int k = 0; k < CLIENTS; k++) {
+    for (int k = 0; k < CLIENTS; k++) {
+        struct client *client = &clients[k];
+        *client = (struct client){.server = server, .index = k};
+        client->started = CHECK(pthread_create(&client->thread, NULL, run_client, client) == 0);
+    }
+    CHECK(is_healthy(server));
+    for (int k = 0; k < CLIENTS; k++) {
+        if (clients[k].started) {
             pthread_join(clients[k].thread, NULL);
             solved(clients[k].answer);
         }
-        CHECK(reaches(&server, 0));
-        /* After the first round everything that is made on demand is there. The connection of the
-         * last /threads may or may not be closed yet. */
-        if (round == 0) {
-            descriptors = count_entries(server.pid, "fd");
-            threads = count_entries(server.pid, "task");
-        }
     }
-    CHECK(abs(count_entries(server.pid, "fd") - descriptors) <= 1);
-    CHECK(count_entries(server.pid, "task") == threads);
+}
+
+/* What is made on demand is made a few times; what leaks is more after each round. So there is a
+ * round that adds nothing, or there is a leak. A fourth of the systems are gangs, and small: where
+ * a team has less than a CPU each of their regions may take a time slice. */
+TEST(two_hundred_clients_at_once_are_all_answered_and_leave_nothing)
+{
+    struct server server = START("--gang-entries=1000");
+    int fd = client_connect(server.port, TIMEOUT_S);
+    int descriptors = 0;
+    int threads = 0;
+    bool grew = true;
+
+    for (int round = 0; round < ROUNDS && grew; round++) {
+        run_clients(&server);
+        CHECK(reaches_over(fd, "solving", 0));
+        CHECK(reaches_over(fd, "connections", 1));
+        int descriptors_now = count_entries(server.pid, "fd");
+        int threads_now = count_entries(server.pid, "task");
+        grew = round == 0 || descriptors_now > descriptors || threads_now > threads;
+        descriptors = descriptors_now;
+        threads = threads_now;
+    }
+    CHECK(!grew);
+    close(fd);
     stop(&server);
+}
+
+/* Returns whether the solve was still running when the server had begun to shut down. */
+static bool ends_well_after_sigterm(int repetitions)
+{
+    struct server server = START("--grace=80000");
+    int probe = client_connect(server.port, TIMEOUT_S);
+    int fd = client_connect(server.port, TIMEOUT_S);
+    char target[64];
+
+    snprintf(target, sizeof target, "/solve?poisson=110&repeat=%d", repetitions);
+    CHECK(client_send_head(fd, "POST", target, 0, false));
+    double until = now_s() + TIMEOUT_S;
+    while (number_over(probe, "solving") != 1.0 && !has_answer(fd) && now_s() < until) {
+    }
+    CHECK(kill(server.pid, SIGTERM) == 0);
+    bool running = refuses_new_questions(probe) && !has_answer(fd);
+    solved(client_receive(fd));
+    close(fd);
+    close(probe);
+    wait_for_end(&server);
+    return running;
 }
 
 TEST(sigterm_lets_a_running_solve_end)
 {
-    struct server server = START("--grace=80000");
-    int fd = client_connect(server.port, TIMEOUT_S);
+    int repetitions = 4;
 
-    CHECK(client_send_head(fd, "POST", "/solve?poisson=200", 0, false));
-    CHECK(reaches(&server, 1));
-    CHECK(kill(server.pid, SIGTERM) == 0);
-    solved(client_receive(fd));
-    close(fd);
-    wait_for_end(&server);
+    /* One that is over so soon shows nothing, and is made longer. */
+    while (!ends_well_after_sigterm(repetitions) && repetitions < 1 << 28) {
+        repetitions *= 4;
+    }
+    CHECK(repetitions < 1 << 28);
 }
 
 TEST(sigterm_cancels_solves_after_the_grace_period)
 {
-    struct server server = START("--grace=0.1", "--max-seconds=100000");
+    struct server server = START("--grace=0.1");
     int fds[3];
 
     for (int k = 0; k < 3; k++) {
@@ -577,19 +730,20 @@ TEST(sigterm_cancels_solves_after_the_grace_period)
 
 TEST(a_second_signal_cancels_at_once)
 {
-    struct server server = START("--grace=80000", "--max-seconds=100000");
+    struct server server = START("--grace=80000");
+    int probe = client_connect(server.port, TIMEOUT_S);
     int fd = client_connect(server.port, TIMEOUT_S);
 
     CHECK(client_send_head(fd, "POST", ENDLESS, 0, false));
-    CHECK(reaches(&server, 1));
+    CHECK(reaches_over(probe, "solving", 1));
     CHECK(kill(server.pid, SIGTERM) == 0);
-    /* It no longer listens: the first signal has been handled. */
-    for (int probe; (probe = client_connect(server.port, TIMEOUT_S)) >= 0;) {
-        close(probe);
-    }
+    /* The first signal has been handled, and has cancelled nothing. */
+    CHECK(refuses_new_questions(probe));
+    CHECK(!has_answer(fd));
     CHECK(kill(server.pid, SIGINT) == 0);
     refused(client_receive(fd), 503, 0, "cancelled");
     close(fd);
+    close(probe);
     wait_for_end(&server);
 }
 

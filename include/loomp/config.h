@@ -25,9 +25,9 @@ void loomp_config_free(loomp_config *config);
 
 /* Reads a libconfig file: its group `loomp`, or the whole file if it has none. Blocks on the file.
  * Returns 0; -ENOENT (except the optional form, where a missing file is fine) or another errno of
- * opening it; -EFBIG beyond 16 MiB; -EINVAL for a syntax error, an unknown key, a wrong type or a value out of range,
- * with file, line and the nearest valid key in loomp_error(). On an error nothing of the file is
- * applied. */
+ * opening it; -EFBIG beyond 16 MiB; -EINVAL for a syntax error, an unknown key, a wrong type or a
+ * value out of range, with file, line and the nearest valid key in loomp_error(). On an error
+ * nothing of the file is applied. */
 int loomp_config_file(loomp_config *config, const char *path);
 int loomp_config_file_optional(loomp_config *config, const char *path);
 
@@ -58,8 +58,14 @@ void loomp_config_help(FILE *out);
 const char *loomp_config_value(const loomp_config *config, const char *key);
 const char *loomp_config_source(const loomp_config *config, const char *key);
 
-/* The i-th key of the table, in the order of the help; NULL past the end. */
+/* The i-th key of the table, in the order of the help; NULL past the end. Keys of declared pools,
+ * like pools.hdd.threads, are not among them. */
 const char *loomp_config_key(size_t index);
+
+/* The name of the i-th declared pool, in the order in which the names were first given, those of
+ * weaker sources first; NULL past the end. The name belongs to the config and lasts until its next
+ * change. */
+const char *loomp_config_pool(const loomp_config *config, size_t index);
 
 /* Gives loomp a loaded topology of the application's instead of loading one. loomp reads it during
  * loomp_start only (it is duplicated); the caller keeps it. */

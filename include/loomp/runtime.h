@@ -31,6 +31,11 @@ loomp_runtime *loomp_current(void);
  * characters. Returns the full length. Any thread; does not block. */
 int loomp_cpus(loomp_runtime *runtime, char *buffer, size_t size);
 
+/* Writes the GPUs near which `compute` is (the setting gpu), as PCI addresses with commas, cut to
+ * size - 1 characters; nothing if none was asked for. Returns the full length. Any thread; does not
+ * block. */
+int loomp_gpu(loomp_runtime *runtime, char *buffer, size_t size);
+
 /* Prints the plan and its reasons, the teams, and every thread with its place and state. Any
  * thread; blocks only on the stream. */
 void loomp_describe(loomp_runtime *runtime, FILE *out);

@@ -81,7 +81,7 @@ bool lp_parking_sleep(struct lp_parking *parking, unsigned slot, uint64_t deadli
     return receive(parking, slot, deadline_ns) || lp_parking_withdraw(parking, slot);
 }
 
-bool lp_parking_wake_lowest(struct lp_parking *parking, unsigned from)
+bool lp_parking_wake_between(struct lp_parking *parking, unsigned from, unsigned to)
 {
     for (unsigned i = from / 64; i < parking->words; i++) {
         uint64_t bits = atomic_load_explicit(&parking->bits[i], memory_order_seq_cst);
@@ -90,6 +90,9 @@ bool lp_parking_wake_lowest(struct lp_parking *parking, unsigned from)
         }
         while (bits) {
             unsigned slot = i * 64 + (unsigned)__builtin_ctzll(bits);
+            if (slot >= to) {
+                return false;
+            }
             if (take_bit(parking, slot)) {
                 wake(parking, slot);
                 return true;
@@ -98,6 +101,11 @@ bool lp_parking_wake_lowest(struct lp_parking *parking, unsigned from)
         }
     }
     return false;
+}
+
+bool lp_parking_wake_lowest(struct lp_parking *parking, unsigned from)
+{
+    return lp_parking_wake_between(parking, from, parking->count);
 }
 
 bool lp_parking_wake_highest(struct lp_parking *parking)

@@ -58,7 +58,10 @@ static inline uint64_t lp_parking_woken_at_ns(struct lp_parking *parking, unsign
     return atomic_load_explicit(&parking->slots[slot].woken_at_ns, memory_order_relaxed);
 }
 
-/* Wakes the lowest sleeper at or above slot `from`; false if there is none. */
+/* Wakes the lowest sleeper of the slots from `from` to `to` - 1; false if there is none. */
+bool lp_parking_wake_between(struct lp_parking *parking, unsigned from, unsigned to);
+
+/* The same for all slots at or above `from`. */
 bool lp_parking_wake_lowest(struct lp_parking *parking, unsigned from);
 
 /* Wakes the highest sleeper; false if there is none. */

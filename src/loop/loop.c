@@ -14,6 +14,7 @@
 #include "base/object_pool.h"
 #include "base/self.h"
 #include "base/thread.h"
+#include "placement/topology.h"
 
 #include <errno.h>
 #include <ev.h>

@@ -76,6 +76,16 @@ void lp_cpuset_or(lp_cpuset *set, const lp_cpuset *other)
     hwloc_bitmap_or(set, set, other);
 }
 
+void lp_cpuset_remove(lp_cpuset *set, const lp_cpuset *other)
+{
+    hwloc_bitmap_andnot(set, set, other);
+}
+
+bool lp_cpuset_is_within(const lp_cpuset *set, const lp_cpuset *whole)
+{
+    return hwloc_bitmap_isincluded(set, whole);
+}
+
 int lp_cpuset_format(const lp_cpuset *set, char *buffer, size_t size)
 {
     return hwloc_bitmap_list_snprintf(buffer, size, set);

@@ -21,6 +21,8 @@ bool lp_cpuset_intersects(const lp_cpuset *a, const lp_cpuset *b);
 bool lp_cpuset_equal(const lp_cpuset *a, const lp_cpuset *b);
 void lp_cpuset_and(lp_cpuset *set, const lp_cpuset *other);
 void lp_cpuset_or(lp_cpuset *set, const lp_cpuset *other);
+void lp_cpuset_remove(lp_cpuset *set, const lp_cpuset *other); /* all CPUs of the other */
+bool lp_cpuset_is_within(const lp_cpuset *set, const lp_cpuset *whole);
 
 /* "0-5,8" into the buffer, cut; returns the full length. */
 int lp_cpuset_format(const lp_cpuset *set, char *buffer, size_t size);

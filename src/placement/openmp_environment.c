@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "placement/omp_places.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -57,16 +58,15 @@ static int set_if_unset(struct lp_openmp_environment *environment, int variable,
     return 0;
 }
 
-/* "{1},{0}", one element per place; NULL without memory. */
-static char *places_text(const struct lp_plan *plan)
+char *lp_openmp_places_text(const struct lp_plan *plan)
 {
-    size_t size = (size_t)plan->compute_count * 16 + 1;
-    char *text = malloc(size);
-    size_t used = 0;
-    for (unsigned i = 0; text && i < plan->compute_count; i++) {
-        used += (size_t)snprintf(text + used, size - used, "%s{%d}", i ? "," : "",
-                                 lp_cpuset_first(plan->compute[i].cpus));
+    const struct lp_pool_plan *compute = lp_plan_compute(plan);
+    lp_cpuset **sets = calloc(compute->count, sizeof(lp_cpuset *));
+    for (unsigned i = 0; sets && i < compute->count; i++) {
+        sets[i] = compute->places[i].cpus;
     }
+    char *text = sets ? lp_omp_places_text(sets, compute->count) : NULL;
+    free(sets);
     return text;
 }
 
@@ -75,7 +75,7 @@ static int set_places(struct lp_openmp_environment *environment, const struct lp
     if (!plan->pin || environment->user_binds) {
         return 0;
     }
-    char *places = places_text(plan);
+    char *places = lp_openmp_places_text(plan);
     int err = places ? 0 : lp_fail(-ENOMEM, "no memory for OMP_PLACES");
     if (!err) {
         err = set_if_unset(environment, PLACES, places);
@@ -111,7 +111,7 @@ int lp_openmp_environment_set(struct lp_openmp_environment *environment, const s
         err = set_if_unset(environment, HIDDEN_THREADS, "0");
     }
     if (!err) {
-        err = set_if_unset(environment, USE_YIELD, plan->crowded ? "1" : "0");
+        err = set_if_unset(environment, USE_YIELD, lp_plan_compute(plan)->crowded ? "1" : "0");
     }
     if (!err) {
         err = set_if_unset(environment, HOT_TEAMS, "1");

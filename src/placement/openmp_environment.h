@@ -21,6 +21,10 @@ struct lp_openmp_environment {
 int lp_openmp_environment_set(struct lp_openmp_environment *environment, const struct lp_plan *plan,
                               bool touch, size_t stack_bytes);
 
+/* OMP_PLACES for the pool `compute`: one element for each of its threads, in wake order. The caller
+ * frees it; NULL without memory. */
+char *lp_openmp_places_text(const struct lp_plan *plan);
+
 /* Takes out what was set, so that children do not inherit the plan of this process. */
 void lp_openmp_environment_restore(struct lp_openmp_environment *environment);
 

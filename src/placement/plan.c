@@ -1,230 +1,231 @@
 /* SPDX-License-Identifier: MIT */
-/* Owns the decision who runs where. Pure: it reads its arguments and allocates its answer.
- *
- * The rule: one place per core (its first allowed CPU). The loops get the first cores, one each, as
- * long as one core is left for compute; the rest is compute. A place that must share its CPU, with
- * a loop or another place, says so. */
+/* Owns the order of the planner's steps and what is found by looking over the finished plan. Pure: it
+ * reads its arguments and allocates its answer. */
 #include "placement/plan.h"
 
 #include "base/error.h"
+#include "placement/planner.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-struct maker {
-    struct lp_plan *plan;
-    unsigned core_count;
-    const lp_cpuset **cores; /* those that may be used, borrowed from the topology */
-    lp_cpuset *usable;
-};
-
-__attribute__((format(printf, 2, 3))) static void because(struct lp_plan *plan, const char *format,
-                                                          ...)
+int lp_planner_no_memory(void)
 {
-    size_t used = strlen(plan->reasons);
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(plan->reasons + used, sizeof plan->reasons - used, format, arguments);
-    va_end(arguments);
+    return lp_fail(-ENOMEM, "no memory for a plan");
 }
 
-/* The CPUs that the settings leave, and the cores that have one of them. */
-static int find_usable(struct maker *maker, const struct lp_topology *topology,
-                       const struct lp_plan_settings *settings)
+/* ---- looking over the plan -------------------------------------------------------------------- */
+
+/* `once` holds the CPUs that have an owner, `twice` those that have several. */
+static void count_owner(const lp_cpuset *cpus, lp_cpuset *once, lp_cpuset *twice)
 {
-    char list[256];
-    lp_cpuset_format(topology->allowed, list, sizeof list);
-    because(maker->plan, "%u cores with allowed CPUs (%s)\n", topology->core_count, list);
-    maker->usable = lp_cpuset_copy(topology->allowed);
-    if (!maker->usable) {
-        return -ENOMEM;
+    lp_cpuset *again = lp_cpuset_copy(cpus);
+    if (again) {
+        lp_cpuset_and(again, once);
+        lp_cpuset_or(twice, again);
+        lp_cpuset_free(again);
     }
-    if (*settings->cpus) {
-        lp_cpuset *wanted = lp_cpuset_parse(settings->cpus);
-        if (!wanted) {
-            return -EINVAL;
-        }
-        lp_cpuset_and(maker->usable, wanted);
-        lp_cpuset_free(wanted);
-        if (lp_cpuset_first(maker->usable) < 0) {
-            return lp_fail(-EINVAL, "cpus = \"%s\": none of these CPUs is allowed (%s are)",
-                           settings->cpus, list);
-        }
-        lp_cpuset_format(maker->usable, list, sizeof list);
-        because(maker->plan, "%s of them by the setting cpus\n", list);
-    }
-    maker->cores = calloc(topology->core_count, sizeof *maker->cores);
-    if (!maker->cores) {
-        return lp_fail(-ENOMEM, "no memory for a plan");
-    }
-    for (unsigned i = 0; i < topology->core_count; i++) {
-        if (lp_cpuset_intersects(topology->cores[i], maker->usable)) {
-            maker->cores[maker->core_count++] = topology->cores[i];
-        }
-    }
-    return 0;
+    lp_cpuset_or(once, cpus);
 }
 
-/* The first usable CPU of a core. */
-static unsigned cpu_of(const struct maker *maker, unsigned core)
+static void mark_pool(struct lp_pool_plan *pool, const lp_cpuset *twice)
 {
-    int cpu = lp_cpuset_first(maker->cores[core]);
-    while (!lp_cpuset_has(maker->usable, (unsigned)cpu)) {
-        cpu = lp_cpuset_next(maker->cores[core], cpu);
+    for (unsigned i = 0; i < pool->count && !pool->blocking; i++) {
+        struct lp_place *place = &pool->places[i];
+        bool mixed = lp_cpuset_intersects(place->cpus, twice);
+        place->shared = mixed || pool->crowded;
+        pool->shares |= mixed;
     }
-    return (unsigned)cpu;
 }
 
-static int choose_io_cpus(struct maker *maker, const struct lp_plan_settings *settings)
+/* Which places have other work of ours on their CPUs. */
+static int mark_shared(struct lp_plan *plan)
 {
-    struct lp_plan *plan = maker->plan;
-    if (*settings->io_cpus) {
-        plan->io_cpus = lp_cpuset_parse(settings->io_cpus);
-        if (!plan->io_cpus) {
-            return -EINVAL;
+    lp_cpuset *once = lp_cpuset_new();
+    lp_cpuset *twice = lp_cpuset_new();
+    lp_cpuset *owner = lp_cpuset_new();
+    int err = once && twice && owner ? 0 : lp_planner_no_memory();
+    if (!err && plan->io_count) {
+        count_owner(plan->io_cpus, once, twice);
+    }
+    for (unsigned i = 0; !err && i < plan->pool_count; i++) {
+        struct lp_pool_plan *pool = &plan->pools[i];
+        lp_cpuset_remove(owner, owner); /* empty again */
+        for (unsigned k = 0; k < pool->count && !pool->blocking; k++) {
+            lp_cpuset_or(owner, pool->places[k].cpus);
         }
-        lp_cpuset_and(plan->io_cpus, maker->usable);
-        if (lp_cpuset_first(plan->io_cpus) < 0) {
-            return lp_fail(-EINVAL, "io.cpus = \"%s\": none of these CPUs may be used",
-                           settings->io_cpus);
-        }
-        because(plan, "%u I/O threads on the CPUs of io.cpus\n", settings->io_threads);
-        return 0;
+        count_owner(owner, once, twice);
     }
-    plan->io_cpus = lp_cpuset_new();
-    if (!plan->io_cpus) {
-        return -ENOMEM;
+    for (unsigned i = 0; !err && i < plan->pool_count; i++) {
+        mark_pool(&plan->pools[i], twice);
     }
-    unsigned cores = maker->core_count > 1 ? maker->core_count - 1 : 1;
-    if (settings->io_threads < cores) {
-        cores = settings->io_threads;
+    unsigned io_cpus = plan->io_count ? (unsigned)lp_cpuset_count(plan->io_cpus) : 0;
+    for (unsigned i = 0; !err && i < plan->io_count; i++) {
+        plan->io[i].shared = plan->io_count > io_cpus ||
+                             lp_cpuset_intersects(plan->io[i].cpus, twice);
     }
-    for (unsigned i = 0; i < cores; i++) {
-        lp_cpuset_add(plan->io_cpus, cpu_of(maker, i));
-    }
-    because(plan, "%u I/O thread%s on %u core%s of %s own%s\n", settings->io_threads,
-            settings->io_threads == 1 ? "" : "s", cores, cores == 1 ? "" : "s",
-            cores == 1 ? "its" : "their",
-            maker->core_count == 1 ? ", shared with compute: there is only one" : "");
-    return 0;
-}
-
-static int set_place(struct maker *maker, struct lp_place *place, int cpu, bool shared)
-{
-    place->shared = shared;
-    if (maker->plan->pin) {
-        place->cpus = lp_cpuset_new();
-        if (place->cpus) {
-            lp_cpuset_add(place->cpus, (unsigned)cpu);
-        }
-    } else {
-        place->cpus = lp_cpuset_copy(maker->usable);
-    }
-    return place->cpus ? 0 : -ENOMEM;
-}
-
-static int place_io(struct maker *maker)
-{
-    struct lp_plan *plan = maker->plan;
-    int cpu = -1;
-    for (unsigned i = 0; i < plan->io_count; i++) {
-        cpu = lp_cpuset_next(plan->io_cpus, cpu);
-        if (cpu < 0) {
-            cpu = lp_cpuset_first(plan->io_cpus);
-        }
-        bool shared = plan->io_count > (unsigned)lp_cpuset_count(plan->io_cpus);
-        if (set_place(maker, &plan->io[i], cpu, shared)) {
-            return -ENOMEM;
-        }
-    }
-    return 0;
-}
-
-/* Cores without a loop first, then those with one, then from the start again. */
-static int place_compute(struct maker *maker, unsigned wanted)
-{
-    struct lp_plan *plan = maker->plan;
-    unsigned *order = calloc(maker->core_count, sizeof *order);
-    if (!order) {
-        return lp_fail(-ENOMEM, "no memory for a plan");
-    }
-    unsigned free_cores = 0;
-    for (unsigned i = 0; i < maker->core_count; i++) {
-        if (!lp_cpuset_intersects(maker->cores[i], plan->io_cpus)) {
-            order[free_cores++] = i;
-        }
-    }
-    unsigned sorted = free_cores;
-    for (unsigned i = 0; i < maker->core_count; i++) {
-        if (lp_cpuset_intersects(maker->cores[i], plan->io_cpus)) {
-            order[sorted++] = i;
-        }
-    }
-    unsigned count = wanted ? wanted : free_cores ? free_cores : 1;
-    plan->crowded = count > maker->core_count;
-    int err = 0;
-    plan->compute = calloc(count, sizeof *plan->compute);
-    if (!plan->compute) {
-        err = lp_fail(-ENOMEM, "no memory for a plan");
-    }
-    for (unsigned i = 0; !err && i < count; i++) {
-        bool shared = i % maker->core_count >= free_cores || count > maker->core_count ||
-                      (!plan->pin && count > free_cores);
-        err = set_place(maker, &plan->compute[i],
-                        (int)cpu_of(maker, order[i % maker->core_count]), shared);
-        plan->compute_count = err ? i : i + 1;
-    }
-    free(order);
-    if (!err) {
-        because(plan, "%u compute thread%s: %s%s\n", count, count == 1 ? "" : "s",
-                wanted ? "compute.threads" : "one for each core that is left",
-                count > maker->core_count ? "; more than cores, so several share one"
-                : count > free_cores      ? "; some share a core with I/O"
-                                          : "");
-    }
+    lp_cpuset_free(once);
+    lp_cpuset_free(twice);
+    lp_cpuset_free(owner);
     return err;
 }
 
-static int sum_up(struct lp_plan *plan)
+static void find_node(const struct lp_machine *machine, struct lp_place *place)
 {
-    plan->cpus = lp_cpuset_copy(plan->io_cpus);
+    int node = -1;
+    for (int os = lp_cpuset_first(place->cpus); os >= 0; os = lp_cpuset_next(place->cpus, os)) {
+        const struct lp_cpu *cpu = lp_machine_cpu(machine, (unsigned)os);
+        if (!cpu || (node >= 0 && node != (int)cpu->node_os)) {
+            place->node = -1;
+            return;
+        }
+        node = (int)cpu->node_os;
+    }
+    place->node = node;
+}
+
+static int sum_up(struct lp_planner *planner)
+{
+    struct lp_plan *plan = planner->plan;
+    plan->cpus = plan->io_count ? lp_cpuset_copy(plan->io_cpus) : lp_cpuset_new();
     if (!plan->cpus) {
-        return -ENOMEM;
+        return lp_planner_no_memory();
     }
-    for (unsigned i = 0; i < plan->compute_count; i++) {
-        lp_cpuset_or(plan->cpus, plan->compute[i].cpus);
+    for (unsigned i = 0; i < plan->pool_count; i++) {
+        for (unsigned k = 0; k < plan->pools[i].count && !plan->pools[i].blocking; k++) {
+            lp_cpuset_or(plan->cpus, plan->pools[i].places[k].cpus);
+        }
     }
-    if (!plan->pin) {
-        because(plan, "threads are not pinned (pin = false)\n");
+    return mark_shared(plan);
+}
+
+/* Threads that are not pinned may be anywhere, and meet if there are more of them than CPUs. */
+static int unpin(struct lp_planner *planner, unsigned threads, unsigned units)
+{
+    struct lp_plan *plan = planner->plan;
+    for (unsigned i = 0; i < plan->pool_count; i++) {
+        struct lp_pool_plan *pool = &plan->pools[i];
+        for (unsigned k = 0; k < (pool->blocking ? 1 : pool->count); k++) {
+            lp_cpuset_or(pool->places[k].cpus, plan->usable);
+            pool->places[k].shared = threads > units;
+        }
+    }
+    lp_cpuset_or(plan->cpus, plan->usable);
+    lp_because(planner, "pin", "threads are not pinned (pin = false): each may run on all usable "
+                               "CPUs");
+    return 0;
+}
+
+static unsigned count_threads(const struct lp_plan *plan)
+{
+    unsigned threads = plan->io_count;
+    for (unsigned i = 0; i < plan->pool_count; i++) {
+        const struct lp_pool_plan *pool = &plan->pools[i];
+        threads += pool->blocking || (i > 0 && pool->shares) ? 0 : pool->count;
+    }
+    return threads;
+}
+
+static void warn_of_crowds(struct lp_planner *planner, unsigned threads)
+{
+    const struct lp_pool_plan *compute = lp_plan_compute(planner->plan);
+    /* One of each is the least there can be, so it is nobody's mistake. */
+    if (compute->crowded) {
+        lp_warn(planner, "compute", "%u compute threads share CPUs: there are not so many",
+                compute->count);
+    } else if (threads > 2 && 2 * threads > 3 * planner->core_count) {
+        lp_warn(planner, "threads", "%u threads on %u core%s are more than 1.5 for each", threads,
+                planner->core_count, lp_plural(planner->core_count));
+    }
+}
+
+static void explain_memory(struct lp_planner *planner)
+{
+    const struct lp_pool_plan *compute = lp_plan_compute(planner->plan);
+    lp_cpuset *nodes = lp_cpuset_new();
+    unsigned spanning = 0;
+    for (unsigned i = 0; nodes && i < compute->count; i++) {
+        int node = compute->places[i].node;
+        spanning += node < 0;
+        if (node >= 0) {
+            lp_cpuset_add(nodes, (unsigned)node);
+        }
+    }
+    char list[LP_LIST_TEXT];
+    if (nodes && planner->input->machine->node_count > 1) {
+        if (spanning) {
+            lp_because(planner, "memory", "%u place%s span several NUMA nodes: memory comes from "
+                                          "where it is first touched", spanning,
+                       lp_plural(spanning));
+        } else {
+            lp_because(planner, "memory", "from NUMA node%s %s, each thread from its own",
+                       lp_plural((unsigned)lp_cpuset_count(nodes)), lp_planner_list(nodes, list));
+        }
+    }
+    lp_cpuset_free(nodes);
+}
+
+static int look_over(struct lp_planner *planner)
+{
+    struct lp_plan *plan = planner->plan;
+    unsigned threads = count_threads(plan);
+    int err = sum_up(planner);
+    if (!err && !plan->pin) {
+        err = unpin(planner, threads, planner->cpu_count);
+    }
+    if (err) {
+        return err;
+    }
+    for (unsigned i = 0; i < plan->io_count; i++) {
+        find_node(planner->input->machine, &plan->io[i]);
+    }
+    for (unsigned i = 0; i < plan->pool_count; i++) {
+        for (unsigned k = 0; k < (plan->pools[i].blocking ? 1 : plan->pools[i].count); k++) {
+            find_node(planner->input->machine, &plan->pools[i].places[k]);
+        }
+    }
+    explain_memory(planner);
+    warn_of_crowds(planner, threads);
+    return plan->reasons.incomplete || plan->warnings.incomplete ? lp_planner_no_memory() : 0;
+}
+
+/* ---- the steps -------------------------------------------------------------------------------- */
+
+static int run_steps(struct lp_planner *planner)
+{
+    static int (*const steps[])(struct lp_planner *) = {
+        lp_planner_find_usable, lp_planner_list_units,  lp_planner_find_budget,
+        lp_planner_place_io,    lp_planner_place_pools, look_over,
+    };
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+        int err = steps[i](planner);
+        if (err) {
+            return err;
+        }
     }
     return 0;
 }
 
-int lp_plan_make(struct lp_plan *plan, const struct lp_topology *topology,
-                 const struct lp_plan_settings *settings)
+static void planner_fini(struct lp_planner *planner)
 {
-    *plan = (struct lp_plan){.pin = settings->pin};
-    struct maker maker = {.plan = plan};
-    int err = find_usable(&maker, topology, settings);
-    if (!err) {
-        err = choose_io_cpus(&maker, settings);
-    }
-    if (!err) {
-        plan->io = calloc(settings->io_threads, sizeof *plan->io);
-        plan->io_count = plan->io ? settings->io_threads : 0;
-        err = plan->io ? place_io(&maker) : lp_fail(-ENOMEM, "no memory for a plan");
-    }
-    if (!err) {
-        err = place_compute(&maker, settings->compute_threads);
-    }
-    if (!err) {
-        err = sum_up(plan);
-    }
-    free(maker.cores);
-    lp_cpuset_free(maker.usable);
+    free(planner->gpus);
+    free(planner->cpus);
+    free(planner->cores);
+    free(planner->compute.cpus);
+    free(planner->io.cpus);
+    lp_omp_places_fini(&planner->listed);
+    lp_cpuset_free(planner->listed_cpus);
+    lp_cpuset_free(planner->taken);
+}
+
+int lp_plan_make(struct lp_plan *plan, const struct lp_plan_input *input)
+{
+    *plan = (struct lp_plan){.pin = input->settings->pin};
+    struct lp_planner planner = {
+        .input = input, .settings = input->settings, .plan = plan, .quota_ranks = 1};
+    int err = run_steps(&planner);
+    planner_fini(&planner);
     if (err) {
         lp_plan_fini(plan);
     }
@@ -236,12 +237,19 @@ void lp_plan_fini(struct lp_plan *plan)
     for (unsigned i = 0; i < plan->io_count; i++) {
         lp_cpuset_free(plan->io[i].cpus);
     }
-    for (unsigned i = 0; i < plan->compute_count; i++) {
-        lp_cpuset_free(plan->compute[i].cpus);
+    for (unsigned i = 0; i < plan->pool_count; i++) {
+        struct lp_pool_plan *pool = &plan->pools[i];
+        for (unsigned k = 0; pool->places && k < (pool->blocking ? 1 : pool->count); k++) {
+            lp_cpuset_free(pool->places[k].cpus);
+        }
+        free(pool->places);
     }
     free(plan->io);
-    free(plan->compute);
+    free(plan->pools);
     lp_cpuset_free(plan->io_cpus);
+    lp_cpuset_free(plan->usable);
     lp_cpuset_free(plan->cpus);
+    lp_reasons_fini(&plan->reasons);
+    lp_reasons_fini(&plan->warnings);
     *plan = (struct lp_plan){0};
 }

@@ -311,6 +311,19 @@ int loomp_cpus(loomp_runtime *runtime, char *buffer, size_t size)
     return length;
 }
 
+int loomp_gpu(loomp_runtime *runtime, char *buffer, size_t size)
+{
+    if (size) {
+        *buffer = '\0';
+    }
+    int length = 0;
+    if (begin_reading(runtime)) {
+        length = snprintf(buffer, size, "%s", lp_plan_compute(&lp_process.parts.plan)->gpu);
+        end_reading();
+    }
+    return length;
+}
+
 struct filler {
     struct loomp_thread_info *threads;
     int max;
@@ -401,7 +414,10 @@ void loomp_describe(loomp_runtime *runtime, FILE *out)
             parts->openmp_places, parts->two_runtimes ? "; libgomp is loaded too" : "");
     fprintf(out, "bind: %s\n", lp_settings_choice(parts->config, LP_BIND) == 0 ? "openmp"
                                                                              : "direct");
-    fputs(parts->plan.reasons, out);
+    const struct lp_reasons *reasons = &parts->plan.reasons;
+    for (unsigned i = 0; i < reasons->count; i++) {
+        fprintf(out, "%s: %s\n", reasons->entries[i].key, reasons->entries[i].text);
+    }
     end_reading();
     describe_threads(runtime, out);
 }

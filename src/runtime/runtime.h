@@ -5,8 +5,8 @@
 
 #include "job/engine.h"
 #include "loop/loop.h"
-#include "placement/plan.h"
-#include "placement/topology.h"
+#include "placement/survey.h"
+#include "runtime/follow.h"
 
 #include <loomp/runtime.h>
 
@@ -21,8 +21,10 @@ struct lp_attached {
 /* What start makes and stop frees. */
 struct lp_parts {
     loomp_config *config;
-    struct lp_topology topology;
+    struct lp_survey survey;
     struct lp_plan plan;
+    struct lp_follower *follower; /* NULL: changes are not followed */
+    _Atomic uint32_t stirred;     /* compute has had work since the follower last looked */
     struct loomp_pool *compute; /* NULL: not started */
     struct loomp_pool *blocking;
     struct lp_place blocking_place; /* borrows the plan's I/O CPUs */

@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct lp_process lp_process = {
     .lock = PTHREAD_MUTEX_INITIALIZER,
@@ -71,24 +72,12 @@ static int read_settings(struct lp_parts *parts, const loomp_config *given)
     return err ? err : loomp_config_env(parts->config, "LOOMP");
 }
 
-/* The rank of this process on its node, as the usual launchers tell it; 0 if none does. */
-static int local_rank(void)
-{
-    static const char *const names[] = {"OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID",
-                                        "SLURM_LOCALID", "PMI_LOCAL_RANK"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        const char *text = lp_settings_environment(names[i]);
-        if (text) {
-            return atoi(text);
-        }
-    }
-    return 0;
-}
-
 static void apply_process_settings(const loomp_config *config)
 {
+    struct lp_rank rank;
     int32_t level = lp_settings_choice(config, LP_LOG_LEVEL);
-    if (lp_settings_bool(config, LP_LOG_RANK0_ONLY) && local_rank() > 0) {
+    bool alone = lp_rank_read(&rank, &lp_process_environment, -1, 0) || rank.local == 0;
+    if (lp_settings_bool(config, LP_LOG_RANK0_ONLY) && !alone) {
         level = LOOMP_LOG_NONE;
     }
     lp_log_set_level(level);
@@ -99,20 +88,29 @@ static void apply_process_settings(const loomp_config *config)
 
 static int make_plan(struct lp_parts *parts)
 {
-    const loomp_config *config = parts->config;
-    int err = lp_topology_load(&parts->topology, lp_settings_topology(config));
+    const struct lp_survey_options here = {.root = "", .environment = lp_process_environment};
+    int err = lp_survey_make(&parts->survey, &here, parts->config);
     if (err) {
         return err;
     }
-    return lp_plan_make(&parts->plan, &parts->topology,
-                        &(struct lp_plan_settings){
-                            .pin = lp_settings_bool(config, LP_PIN),
-                            .cpus = lp_settings_text(config, LP_CPUS),
-                            .io_threads = (unsigned)lp_settings_int(config, LP_IO_THREADS),
-                            .io_cpus = lp_settings_text(config, LP_IO_CPUS),
-                            .compute_threads =
-                                (unsigned)lp_settings_int(config, LP_COMPUTE_THREADS),
-                        });
+    err = lp_survey_plan(&parts->survey, parts->config, -1, &parts->plan);
+    for (unsigned i = 0; !err && i < parts->plan.warnings.count; i++) {
+        lp_log(LOOMP_LOG_WARNING, "%s", parts->plan.warnings.entries[i].text);
+    }
+    for (unsigned i = 1; !err && i < parts->plan.pool_count; i++) {
+        lp_log(LOOMP_LOG_WARNING, "pool %s is planned but not started: this version runs compute "
+                                  "and blocking only, and leaves its CPUs alone",
+               parts->plan.pools[i].name);
+    }
+    return err;
+}
+
+/* A thread that searches uses up a quota that somebody else will miss later. */
+static double spin_us(const struct lp_parts *parts)
+{
+    bool limited = parts->survey.cgroup.quota > 0.0 &&
+                   !lp_settings_is_set(parts->config, LP_SPIN_US);
+    return limited ? 0.0 : lp_settings_double(parts->config, LP_SPIN_US);
 }
 
 static int make_pool(struct loomp_pool **out, const struct lp_pool_options *options)
@@ -147,14 +145,16 @@ static int start_compute(struct lp_parts *parts)
     struct lp_pool_options options = {
         .name = "compute",
         .prefix = lp_settings_text(config, LP_PREFIX),
-        .topology = &parts->topology,
-        .places = parts->plan.compute,
-        .threads = parts->plan.compute_count,
-        .crowded = parts->plan.crowded,
+        .topology = &parts->survey.topology,
+        .places = lp_plan_compute(&parts->plan)->places,
+        .threads = lp_plan_compute(&parts->plan)->count,
+        .crowded = lp_plan_compute(&parts->plan)->crowded,
+        .local_memory = lp_settings_choice(config, LP_MEMORY) == 0,
+        .stirred = lp_settings_bool(config, LP_FOLLOW) ? &parts->stirred : NULL,
         .stack_bytes =
             lp_openmp_stack_bytes((size_t)lp_settings_int(config, LP_COMPUTE_STACK_SIZE)),
         .queue_limit = (uint64_t)lp_settings_int(config, LP_QUEUE_LIMIT),
-        .spin_ns = ns_of(lp_settings_double(config, LP_SPIN_US)),
+        .spin_ns = ns_of(spin_us(parts)),
         .relief_ns = ns_of(lp_settings_double(config, LP_GANG_RELIEF_US)),
         .ops = {lp_job_run, lp_job_width},
         .runtime = &lp_process.runtime,
@@ -179,11 +179,11 @@ static int start_compute(struct lp_parts *parts)
         return err;
     }
     parts->openmp_places = lp_openmp_places();
-    if (has_places && parts->openmp_places != (int)parts->plan.compute_count) {
+    if (has_places && parts->openmp_places != (int)options.threads) {
         lp_log(LOOMP_LOG_INFO,
                "libomp was started before loomp and knows %d places instead of the plan's %u; "
                "loomp's threads are bound directly, regions of the application's own are not",
-               parts->openmp_places, parts->plan.compute_count);
+               parts->openmp_places, options.threads);
     }
     parts->two_runtimes = lp_openmp_warn_of_two();
     return 0;
@@ -196,7 +196,7 @@ static int start_blocking(struct lp_parts *parts, const struct lp_place *place)
                      &(struct lp_pool_options){
                          .name = "blocking",
                          .prefix = lp_settings_text(config, LP_PREFIX),
-                         .topology = &parts->topology,
+                         .topology = &parts->survey.topology,
                          .places = place,
                          .threads = (unsigned)lp_settings_int(config, LP_BLOCKING_THREADS),
                          .blocking = true,
@@ -218,7 +218,7 @@ static int start_loops(struct lp_parts *parts)
                                     .runtime = &lp_process.runtime,
                                     .prefix = lp_settings_text(parts->config, LP_PREFIX),
                                     .index = (int)i,
-                                    .topology = &parts->topology,
+                                    .topology = &parts->survey.topology,
                                     .place = &parts->plan.io[i],
                                 });
         if (err) {
@@ -242,6 +242,7 @@ static void free_pool(struct loomp_pool **pool)
 /* The teams first: a team thread that has handed a completion over may still be waking its loop. */
 static void free_parts(struct lp_parts *parts)
 {
+    lp_follow_stop(parts->follower);
     free_pool(&parts->compute);
     free_pool(&parts->blocking);
     for (unsigned i = 0; i < parts->loop_count; i++) {
@@ -249,9 +250,27 @@ static void free_parts(struct lp_parts *parts)
     }
     free(parts->loops);
     lp_plan_fini(&parts->plan);
-    lp_topology_fini(&parts->topology);
+    lp_survey_fini(&parts->survey);
     loomp_config_free(parts->config);
-    *parts = (struct lp_parts){0};
+    memset((void *)parts, 0, sizeof *parts);
+}
+
+static int start_following(struct lp_parts *parts)
+{
+    if (!lp_settings_bool(parts->config, LP_FOLLOW)) {
+        return 0;
+    }
+    return lp_follow_start(&parts->follower,
+                           &(struct lp_follow_options){
+                               .config = parts->config,
+                               .root = "",
+                               .topology = &parts->survey.topology,
+                               .plan = &parts->plan,
+                               .rank = &parts->survey.rank,
+                               .pool = parts->compute,
+                               .period_ns = 1000000000u,
+                           },
+                           &parts->stirred);
 }
 
 static int build(struct lp_parts *parts, const loomp_config *config)
@@ -276,7 +295,8 @@ static int build(struct lp_parts *parts, const loomp_config *config)
     if (err) {
         return err;
     }
-    return start_loops(parts);
+    err = start_loops(parts);
+    return err ? err : start_following(parts);
 }
 
 int loomp_start(loomp_runtime **runtime, const loomp_config *config)

@@ -5,7 +5,7 @@
 #include "settings/settings.h"
 
 #include "base/error.h"
-#include "settings/table.h"
+#include "settings/batch.h"
 
 #include <errno.h>
 #include <string.h>
@@ -32,63 +32,103 @@ static int fail_unknown(const char *option, const char *name, const char *start)
 {
     char candidate[LP_NAME_BYTES], suggestion[2 * LP_NAME_BYTES];
     struct lp_nearest nearest = {.wanted = name, .index = -1};
-    for (int row = 0; row < LP_KEY_COUNT; row++) {
-        if (start == yes || lp_rows[row].type == LP_TYPE_BOOL) {
-            lp_row_option(row, candidate);
-            lp_nearest_offer(&nearest, candidate, 0, row);
+    if (lp_pool_key_meant(name, '-', candidate)) {
+        lp_nearest_offer(&nearest, candidate, 0, 0);
+    } else {
+        for (int row = 0; row < LP_KEY_COUNT; row++) {
+            if (start == yes || lp_rows[row].type == LP_TYPE_BOOL) {
+                lp_row_option(row, candidate);
+                lp_nearest_offer(&nearest, candidate, 0, row);
+            }
         }
-    }
-    if (start == yes) {
-        lp_nearest_offer(&nearest, "help", 0, LP_KEY_COUNT);
-    }
-    strcpy(candidate, "help");
-    if (nearest.index < LP_KEY_COUNT) {
-        lp_row_option(nearest.index, candidate);
+        if (start == yes) {
+            lp_nearest_offer(&nearest, "help", 0, LP_KEY_COUNT);
+        }
+        strcpy(candidate, "help");
+        if (nearest.index < LP_KEY_COUNT) {
+            lp_row_option(nearest.index, candidate);
+        }
     }
     snprintf(suggestion, sizeof suggestion, "%s%s", start, candidate);
     return lp_fail_unknown(NULL, "option", option, "", &nearest, suggestion);
+}
+
+/* What an option sets: a row of the table, or a member of a pool. */
+struct target {
+    const struct lp_row *row;
+    const char *key;
+    int index; /* of the row, or of the member */
+    struct lp_pool_key pool;
+    char pool_key[LP_NAME_BYTES];
+};
+
+/* shown ends with name, the option's part behind start. */
+static int find(struct target *target, const char *shown, const char *name, const char *start)
+{
+    char candidate[LP_NAME_BYTES];
+    target->pool.name[0] = '\0';
+    for (int row = 0; row < LP_KEY_COUNT; row++) {
+        lp_row_option(row, candidate);
+        if (strcmp(candidate, name) == 0) {
+            target->row = &lp_rows[row];
+            target->key = lp_rows[row].key;
+            target->index = row;
+            return 0;
+        }
+    }
+    if (!lp_pool_key_split(name, '-', &target->pool)) {
+        return fail_unknown(shown, name, start);
+    }
+    target->index = lp_pool_member_find(target->pool.member);
+    if (target->index < 0) {
+        return lp_pool_fail_member(NULL, "option", shown, name, '-');
+    }
+    int err = lp_pool_name_check(target->pool.name, shown);
+    if (err == 0) {
+        target->row = &lp_pool_rows[target->index];
+        target->key = target->pool_key;
+        lp_pool_key_print(target->pool.name, target->index, target->pool_key);
+    }
+    return err;
 }
 
 static int take(struct lp_batch *batch, const char *argument)
 {
     const char *start = begins(argument, yes) ? yes : no;
     const char *name = argument + strlen(start);
-    char option[2 * LP_NAME_BYTES], candidate[LP_NAME_BYTES];
+    char option[2 * LP_NAME_BYTES];
     size_t name_bytes = strcspn(name, "=");
     const char *value = name[name_bytes] ? name + name_bytes + 1 : NULL;
     snprintf(option, sizeof option, "%.*s", (int)(name - argument) + (int)name_bytes, argument);
     name = option + strlen(start);
 
-    int row = 0;
-    for (; row < LP_KEY_COUNT; row++) {
-        lp_row_option(row, candidate);
-        if (strcmp(candidate, name) == 0) {
-            break;
-        }
+    struct target target;
+    int err = find(&target, option, name, start);
+    if (err != 0) {
+        return err;
     }
-    if (row == LP_KEY_COUNT) {
-        return fail_unknown(option, name, start);
-    }
-    bool is_bool = lp_rows[row].type == LP_TYPE_BOOL;
+    bool is_bool = target.row->type == LP_TYPE_BOOL;
     if (start == no && !is_bool) {
         return lp_fail(-EINVAL,
                        "%s: %s is not true or false, "
                        "so it has no such option; `%s%s=' sets it",
-                       option, lp_rows[row].key, yes, name);
+                       option, target.key, yes, name);
     }
     if (start == no && value) {
         return lp_fail(-EINVAL, "%s takes no value; `%s%s=' does", option, yes, name);
     }
     if (!value && !is_bool) {
         char takes[LP_NAME_BYTES];
-        lp_row_takes(row, takes);
+        lp_row_takes(target.row, takes);
         return lp_fail(-EINVAL, "%s needs a value after `=': %s", option, takes);
     }
     struct lp_given given = {.kind = LP_GIVEN_TEXT, .text = value};
     if (!value) {
         given = (struct lp_given){.kind = LP_GIVEN_BOOL, .number = start == yes};
     }
-    return lp_batch_put(batch, row, &given, option, option);
+    return *target.pool.name
+               ? lp_batch_put_pool(batch, target.pool.name, target.index, &given, option, option)
+               : lp_batch_put(batch, target.index, &given, option, option);
 }
 
 /* Where loomp's part of argv ends: at "--" or at the end. */
@@ -137,23 +177,54 @@ int loomp_config_args(loomp_config *config, int *argc, char **argv)
 
 /* ---- help ------------------------------------------------------------------------------------ */
 
-static void help_option(int row, char out[2 * LP_NAME_BYTES])
+static void help_option(const struct lp_row *row, const char *name, char out[2 * LP_NAME_BYTES])
 {
     static const char *const values[] = {
-        [LP_TYPE_TEXT] = "=TEXT",   [LP_TYPE_CPU_LIST] = "=CPUS", [LP_TYPE_PRESET] = "=NAME",
-        [LP_TYPE_CHOICE] = "=WORD", [LP_TYPE_BOOL] = "",          [LP_TYPE_INT] = "=N",
-        [LP_TYPE_SIZE] = "=SIZE",   [LP_TYPE_DOUBLE] = "=X",
+        [LP_TYPE_TEXT] = "=TEXT",     [LP_TYPE_CPU_LIST] = "=CPUS",
+        [LP_TYPE_PLACES] = "=PLACES", [LP_TYPE_DEVICES] = "=DEVICES",
+        [LP_TYPE_PRESET] = "=NAME",   [LP_TYPE_CHOICE] = "=WORD",
+        [LP_TYPE_BOOL] = "",          [LP_TYPE_INT] = "=N",
+        [LP_TYPE_SIZE] = "=SIZE",     [LP_TYPE_DOUBLE] = "=X",
     };
-    char option[LP_NAME_BYTES];
-    lp_row_option(row, option);
-    snprintf(out, 2 * LP_NAME_BYTES, "--%sloomp-%s%s",
-             lp_rows[row].type == LP_TYPE_BOOL ? "[no-]" : "", option, values[lp_rows[row].type]);
+    snprintf(out, 2 * LP_NAME_BYTES, "--%sloomp-%s%s", row->type == LP_TYPE_BOOL ? "[no-]" : "",
+             name, values[row->type]);
+}
+
+static void help_row(int row, char out[2 * LP_NAME_BYTES])
+{
+    char name[LP_NAME_BYTES];
+    lp_row_option(row, name);
+    help_option(&lp_rows[row], name, out);
+}
+
+static void help_member(int member, char out[2 * LP_NAME_BYTES])
+{
+    char name[LP_NAME_BYTES];
+    snprintf(name, sizeof name, "%s-NAME-%s", lp_pools_group, lp_pool_rows[member].key);
+    help_option(&lp_pool_rows[member], name, out);
 }
 
 static int wider(int width, const char *text)
 {
     int bytes = (int)strlen(text);
     return bytes > width ? bytes : width;
+}
+
+/* Their names are free, so they are not rows of the table. */
+static void help_pools(FILE *out)
+{
+    char option[2 * LP_NAME_BYTES], range[LP_NAME_BYTES];
+    int width = 0;
+    for (int member = 0; member < LP_MEMBER_COUNT; member++) {
+        help_member(member, option);
+        width = wider(width, option);
+    }
+    fprintf(out, "\nFurther pools, for each NAME of your choice:\n");
+    for (int member = 0; member < LP_MEMBER_COUNT; member++) {
+        help_member(member, option);
+        lp_row_range(&lp_pool_rows[member], range);
+        fprintf(out, "  %-*s  %-10s  %s\n", width, option, range, lp_pool_rows[member].help);
+    }
 }
 
 void loomp_config_help(FILE *out)
@@ -164,8 +235,8 @@ void loomp_config_help(FILE *out)
     int range_width = wider(0, title[1]);
     int default_width = wider(0, title[2]);
     for (int row = 0; row < LP_KEY_COUNT; row++) {
-        help_option(row, option);
-        lp_row_range(row, range);
+        help_row(row, option);
+        lp_row_range(&lp_rows[row], range);
         option_width = wider(option_width, option);
         range_width = wider(range_width, range);
         default_width = wider(default_width, lp_rows[row].initial);
@@ -174,26 +245,27 @@ void loomp_config_help(FILE *out)
             default_width, title[2], title[3]);
     for (int row = 0; row < LP_KEY_COUNT; row++) {
         const char *initial = lp_rows[row].initial;
-        help_option(row, option);
-        lp_row_range(row, range);
+        help_row(row, option);
+        lp_row_range(&lp_rows[row], range);
         fprintf(out, "%-*s  %-*s  %-*s  %s\n", option_width, option, range_width, range,
                 default_width, *initial ? initial : "-", lp_rows[row].help);
     }
     fprintf(out, "%-*s  %-*s  %-*s  %s\n", option_width, "--loomp-help", range_width, "",
             default_width, "", "this table");
 
+    help_pools(out);
     fprintf(out, "\nCPUS: a list like 0-5,8. SIZE: bytes, or with K, M, G (KiB, MiB, GiB), powers "
-                 "of 1024.\nPresets:");
+                 "of 1024.\nPLACES: cores, threads, l3, numa or a list like {0,1},{2,3}. DEVICES: "
+                 "like 0,amd:1 or eth0.\nPresets:\n");
     for (const struct lp_preset *preset = lp_presets; preset->name; preset++) {
-        fprintf(out, " %s (", preset->name);
+        fprintf(out, "  %s (", preset->name);
         for (int i = 0; i < LP_KEY_COUNT && preset->rows[i].value; i++) {
             fprintf(out, "%s%s = %s", i ? ", " : "", lp_rows[preset->rows[i].key].key,
                     preset->rows[i].value);
         }
-        fputs(")", out);
+        fputs(")\n", out);
     }
-    fprintf(out,
-            "\nThe same settings are read from a file (io: { threads = 2; };), from variables\n"
-            "(LOOMP_IO_THREADS=2) and from code. The strongest wins: command line, code,\n"
-            "environment, file, preset, default.\n");
+    fprintf(out, "The same settings are read from a file (io: { threads = 2; };), from variables\n"
+                 "(LOOMP_IO_THREADS=2) and from code. The strongest wins: command line, code,\n"
+                 "environment, file, preset, default.\n");
 }

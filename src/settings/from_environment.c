@@ -4,7 +4,7 @@
 #include "settings/settings.h"
 
 #include "base/error.h"
-#include "settings/table.h"
+#include "settings/batch.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -25,6 +25,11 @@ static bool is_name(const char *text)
     return true;
 }
 
+static char lower(char c)
+{
+    return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
+
 /* {prefix}_CONFIG names the file and is the caller's; {prefix}_TEST_ is left to test suites. */
 static bool is_foreign(const char *rest)
 {
@@ -33,15 +38,51 @@ static bool is_foreign(const char *rest)
 
 static int fail_unknown(const char *name, const char *prefix)
 {
-    char variable[LP_NAME_BYTES];
+    char variable[LP_NAME_BYTES], suggestion[2 * LP_NAME_BYTES];
     size_t skipped = strlen(prefix) + 1; /* would make everything look alike */
     struct lp_nearest nearest = {.wanted = name + skipped, .index = -1};
-    for (int row = 0; row < LP_KEY_COUNT; row++) {
-        lp_row_variable(row, prefix, variable);
-        lp_nearest_offer(&nearest, variable + skipped, 0, row);
+    if (lp_pool_key_meant(name + skipped, '_', variable)) {
+        lp_nearest_offer(&nearest, variable, 0, 0);
+        snprintf(suggestion, sizeof suggestion, "%s_%s", prefix, variable);
+    } else {
+        for (int row = 0; row < LP_KEY_COUNT; row++) {
+            lp_row_variable(row, prefix, variable);
+            lp_nearest_offer(&nearest, variable + skipped, 0, row);
+        }
+        lp_row_variable(nearest.index, prefix, suggestion);
     }
-    lp_row_variable(nearest.index, prefix, variable);
-    return lp_fail_unknown(NULL, "environment variable", name, "", &nearest, variable);
+    return lp_fail_unknown(NULL, "environment variable", name, "", &nearest, suggestion);
+}
+
+/* A variable like {prefix}_POOLS_HDD_THREADS. The last word is the member, all between is the name
+ * of the pool, in capitals. A `-' of a name cannot be written here. */
+static int take_pool(struct lp_batch *batch, const char *name, const char *value,
+                     size_t prefix_bytes)
+{
+    char key[LP_NAME_BYTES], variable[LP_NAME_BYTES];
+    struct lp_pool_key parts;
+    const char *rest = name + prefix_bytes + 1;
+    strcpy(key, rest);
+    strcpy(variable, name);
+    for (size_t i = 0; key[i]; i++) {
+        variable[prefix_bytes + 1 + i] = lp_upper(rest[i]);
+        key[i] = lower(rest[i]);
+    }
+    lp_pool_key_split(key, '_', &parts);
+    int member = lp_pool_member_find(parts.member);
+    if (member < 0) {
+        return lp_pool_fail_member(NULL, "environment variable", name, rest, '_');
+    }
+    if (strcmp(variable, name) != 0) {
+        struct lp_nearest nearest = {.wanted = name, .index = 0};
+        return lp_fail_unknown(NULL, "environment variable", name, "", &nearest, variable);
+    }
+    const struct lp_pool_values *pool = lp_pools_find(&batch->pools, parts.name);
+    if (pool && pool->members[member].text) {
+        return 0; /* of two entries with one name getenv sees the first */
+    }
+    struct lp_given given = {.kind = LP_GIVEN_TEXT, .text = value};
+    return lp_batch_put_pool(batch, parts.name, member, &given, name, name);
 }
 
 /* One entry "NAME=value" whose NAME begins with the prefix and an underscore. */
@@ -52,6 +93,9 @@ static int take(struct lp_batch *batch, const char *entry, const char *prefix)
     snprintf(name, sizeof name, "%.*s", (int)(bytes < sizeof name ? bytes : sizeof name), entry);
     if (is_foreign(name + strlen(prefix) + 1)) {
         return 0;
+    }
+    if (strncmp(name + strlen(prefix) + 1, "POOLS_", 6) == 0) {
+        return take_pool(batch, name, entry + bytes + 1, strlen(prefix));
     }
     for (int row = 0; bytes < sizeof name && row < LP_KEY_COUNT; row++) {
         lp_row_variable(row, prefix, variable);

@@ -4,8 +4,8 @@
 #include "settings/settings.h"
 
 #include "base/error.h"
+#include "settings/batch.h"
 #include "settings/file_text.h"
-#include "settings/table.h"
 
 #include <errno.h>
 #include <libconfig.h>
@@ -55,6 +55,12 @@ static struct lp_given given_by(const config_setting_t *setting)
     }
 }
 
+static int fail_outside(const char *where, const char *name, const char *in, const char *meant)
+{
+    return lp_fail(-EINVAL, "%s: unknown key `%.100s'%s; `%s' stands outside of groups", where,
+                   name, in, meant);
+}
+
 /* group: "" or "io". */
 static int fail_unknown_key(const char *where, const char *name, const char *group, const char *key)
 {
@@ -64,11 +70,13 @@ static int fail_unknown_key(const char *where, const char *name, const char *gro
     size_t group_bytes = strlen(group);
     if (group_bytes) {
         snprintf(in, sizeof in, " in group `%s'", group);
+        if (strcmp(name, lp_pools_group) == 0) {
+            return fail_outside(where, name, in, lp_pools_group);
+        }
         if (strncmp(suggestion, group, group_bytes) == 0 && suggestion[group_bytes] == '.') {
             suggestion += group_bytes + 1;
         } else if (!strchr(suggestion, '.') && lp_nearest_is_close(&nearest)) {
-            return lp_fail(-EINVAL, "%s: unknown key `%.100s'%s; `%s' stands outside of groups",
-                           where, name, in, suggestion);
+            return fail_outside(where, name, in, suggestion);
         }
     }
     return lp_fail_unknown(where, "key", name, in, &nearest, suggestion);
@@ -86,9 +94,69 @@ static int fail_unknown_group(const char *where, const char *name)
             lp_nearest_offer(&nearest, candidate, 0, row);
         }
     }
-    const char *key = lp_rows[nearest.index].key;
-    snprintf(candidate, sizeof candidate, "%.*s", (int)(strrchr(key, '.') - key), key);
+    lp_nearest_offer(&nearest, lp_pools_group, 0, LP_KEY_COUNT);
+    if (nearest.index == LP_KEY_COUNT) {
+        snprintf(candidate, sizeof candidate, "%s", lp_pools_group);
+    } else {
+        const char *key = lp_rows[nearest.index].key;
+        snprintf(candidate, sizeof candidate, "%.*s", (int)(strrchr(key, '.') - key), key);
+    }
     return lp_fail_unknown(where, "group", name, "", &nearest, candidate);
+}
+
+static int fail_no_setting(const char *where, const char *key, const char *takes)
+{
+    return lp_fail(-EINVAL, "%s: %s is a setting, not a group; it takes %s", where, key, takes);
+}
+
+static int fail_no_group(const char *where, const char *key, const char *name)
+{
+    return lp_fail(-EINVAL, "%s: %s is a group, written %s: { ... };", where, key, name);
+}
+
+/* Takes the group of one pool. An empty one declares it, too. */
+static int take_pool(struct lp_batch *batch, const struct lp_file_text *text,
+                     const config_setting_t *pool)
+{
+    const char *name = config_setting_name(pool);
+    char where[WHERE_BYTES], path[LP_NAME_BYTES], key[LP_NAME_BYTES], takes[LP_NAME_BYTES];
+    char in[LP_NAME_BYTES + 16];
+    describe_origin(text, config_setting_source_line(pool), where);
+    snprintf(path, sizeof path, "%s.%.*s", lp_pools_group, LP_NAME_BYTES / 2, name);
+    if (config_setting_type(pool) != CONFIG_TYPE_GROUP) {
+        return fail_no_group(where, path, name);
+    }
+    int err = lp_batch_declare_pool(batch, name, where);
+    for (int i = 0; err == 0 && i < config_setting_length(pool); i++) {
+        const config_setting_t *setting = config_setting_get_elem(pool, (unsigned)i);
+        const char *member_name = config_setting_name(setting);
+        int member = lp_pool_member_find(member_name);
+        describe_origin(text, config_setting_source_line(setting), where);
+        if (member < 0) {
+            snprintf(in, sizeof in, " in group `%s'", path);
+            struct lp_nearest nearest = lp_pool_member_nearest(member_name);
+            err = lp_fail_unknown(where, "key", member_name, in, &nearest,
+                                  lp_pool_rows[nearest.index].key);
+        } else if (config_setting_type(setting) == CONFIG_TYPE_GROUP) {
+            lp_pool_key_print(name, member, key);
+            lp_row_takes(&lp_pool_rows[member], takes);
+            err = fail_no_setting(where, key, takes);
+        } else {
+            struct lp_given given = given_by(setting);
+            err = lp_batch_put_pool(batch, name, member, &given, where, where);
+        }
+    }
+    return err;
+}
+
+static int take_pools(struct lp_batch *batch, const struct lp_file_text *text,
+                      const config_setting_t *pools)
+{
+    int err = 0;
+    for (int i = 0; err == 0 && i < config_setting_length(pools); i++) {
+        err = take_pool(batch, text, config_setting_get_elem(pools, (unsigned)i));
+    }
+    return err;
 }
 
 /* Takes the members of a group; path is "" or the group's name. Goes no deeper than the keys of
@@ -107,16 +175,17 @@ static int take_group(struct lp_batch *batch, const struct lp_file_text *text,
         int row = bytes < (int)sizeof key ? lp_row_find(key) : -1;
         int err;
         if (row >= 0 && member_is_group) {
-            lp_row_takes(row, takes);
-            err = lp_fail(-EINVAL, "%s: %s is a setting, not a group; it takes %s", where, key,
-                          takes);
+            lp_row_takes(&lp_rows[row], takes);
+            err = fail_no_setting(where, key, takes);
         } else if (row >= 0) {
             struct lp_given given = given_by(member);
             err = lp_batch_put(batch, row, &given, where, where);
+        } else if (strcmp(key, lp_pools_group) == 0) {
+            err =
+                member_is_group ? take_pools(batch, text, member) : fail_no_group(where, key, name);
         } else if (is_group(key)) {
             err = member_is_group ? take_group(batch, text, member, key)
-                                  : lp_fail(-EINVAL, "%s: %s is a group, written %s: { ... };",
-                                            where, key, name);
+                                  : fail_no_group(where, key, name);
         } else if (member_is_group && !*path) {
             err = fail_unknown_group(where, name);
         } else {

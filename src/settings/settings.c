@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Owns the config object: for each source a value of its own per row, so that precedence goes by
- * source and never by the order of calls, and the preset layer, which follows from the value of
- * the row `preset`. One thread at a time per object; nothing here blocks. */
+/* Owns the config object: for each source a value of its own per row and per member of a declared
+ * pool, so that precedence goes by source and never by the order of calls, and the preset layer,
+ * which follows from the value of the row `preset`. One thread at a time per object; nothing here
+ * blocks. */
 #include "settings/settings.h"
 
 #include "base/error.h"
-#include "settings/table.h"
+#include "settings/batch.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -14,6 +15,7 @@
 
 struct loomp_config {
     struct lp_value layers[LP_LAYER_COUNT][LP_KEY_COUNT];
+    struct lp_pools pools[LP_LAYER_COUNT];
     struct hwloc_topology *topology; /* the caller's */
 };
 
@@ -29,6 +31,30 @@ static const struct lp_value *resolve(const loomp_config *config, int row)
     return &config->layers[LP_LAYER_DEFAULT][row];
 }
 
+/* Whether a layer below the given one has the pool, too. */
+static bool is_in_weaker(const loomp_config *config, int layer, const char *name)
+{
+    while (--layer >= LP_LAYER_DEFAULT) {
+        if (lp_pools_find(&config->pools[layer], name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The value of a declared pool's member; NULL: none of the sources says anything about it. */
+static const struct lp_value *resolve_member(const loomp_config *config, const char *name,
+                                             int member)
+{
+    for (int layer = LP_LAYER_COUNT - 1; layer > LP_LAYER_DEFAULT; layer--) {
+        const struct lp_pool_values *pool = lp_pools_find(&config->pools[layer], name);
+        if (pool && pool->members[member].text) {
+            return &pool->members[member];
+        }
+    }
+    return NULL;
+}
+
 void lp_batch_init(struct lp_batch *batch, enum lp_layer layer)
 {
     *batch = (struct lp_batch){.layer = layer};
@@ -38,7 +64,7 @@ int lp_batch_put(struct lp_batch *batch, int row, const struct lp_given *given, 
                  const char *source)
 {
     struct lp_value value;
-    int err = lp_value_read(row, given, where, source, &value);
+    int err = lp_value_read(&lp_rows[row], lp_rows[row].key, given, where, source, &value);
     if (err == 0) {
         lp_value_clear(&batch->values[row]);
         batch->values[row] = value;
@@ -46,8 +72,34 @@ int lp_batch_put(struct lp_batch *batch, int row, const struct lp_given *given, 
     return err;
 }
 
+int lp_batch_put_pool(struct lp_batch *batch, const char *name, int member,
+                      const struct lp_given *given, const char *where, const char *source)
+{
+    char key[LP_NAME_BYTES];
+    struct lp_pool_values *pool;
+    struct lp_value value;
+    int err = lp_pools_declare(&batch->pools, name, where, &pool);
+    if (err != 0) {
+        return err;
+    }
+    lp_pool_key_print(name, member, key);
+    err = lp_value_read(&lp_pool_rows[member], key, given, where, source, &value);
+    if (err == 0) {
+        lp_value_clear(&pool->members[member]);
+        pool->members[member] = value;
+    }
+    return err;
+}
+
+int lp_batch_declare_pool(struct lp_batch *batch, const char *name, const char *where)
+{
+    struct lp_pool_values *pool;
+    return lp_pools_declare(&batch->pools, name, where, &pool);
+}
+
 void lp_batch_discard(struct lp_batch *batch)
 {
+    lp_pools_clear(&batch->pools);
     for (int row = 0; row < LP_KEY_COUNT; row++) {
         lp_value_clear(&batch->values[row]);
     }
@@ -89,11 +141,28 @@ static int read_preset(struct lp_batch *batch, const char *name)
     return 0;
 }
 
+/* All pools of all sources count, as one runtime gets them together. */
+static int check_room_for_pools(const loomp_config *config, const struct lp_pools *coming)
+{
+    size_t count = 0;
+    while (loomp_config_pool(config, count)) {
+        count++;
+    }
+    for (size_t i = 0; i < coming->count; i++) {
+        const struct lp_pool_values *pool = coming->at[i];
+        if (!is_in_weaker(config, LP_LAYER_COUNT, pool->name) && ++count > LP_POOLS_MAX) {
+            return lp_pools_fail_full(pool->name, pool->where);
+        }
+    }
+    return 0;
+}
+
 int lp_batch_commit(struct lp_batch *batch, loomp_config *config)
 {
     struct lp_batch preset;
     lp_batch_init(&preset, LP_LAYER_PRESET);
-    int err = read_preset(&preset, coming_preset(config, batch));
+    int err = check_room_for_pools(config, &batch->pools);
+    err = err ? err : read_preset(&preset, coming_preset(config, batch));
     if (err != 0) {
         lp_batch_discard(&preset);
         lp_batch_discard(batch);
@@ -108,6 +177,7 @@ int lp_batch_commit(struct lp_batch *batch, loomp_config *config)
         lp_value_clear(&config->layers[LP_LAYER_PRESET][row]);
         config->layers[LP_LAYER_PRESET][row] = preset.values[row];
     }
+    lp_pools_move(&config->pools[batch->layer], &batch->pools);
     lp_batch_init(batch, batch->layer);
     return 0;
 }
@@ -123,7 +193,7 @@ loomp_config *loomp_config_new(void)
     }
     for (int row = 0; row < LP_KEY_COUNT; row++) {
         struct lp_given given = {.kind = LP_GIVEN_TEXT, .text = lp_rows[row].initial};
-        if (lp_value_read(row, &given, "default", "default",
+        if (lp_value_read(&lp_rows[row], lp_rows[row].key, &given, "default", "default",
                           &config->layers[LP_LAYER_DEFAULT][row]) != 0) {
             loomp_config_free(config);
             return NULL;
@@ -141,6 +211,7 @@ void loomp_config_free(loomp_config *config)
         for (int row = 0; row < LP_KEY_COUNT; row++) {
             lp_value_clear(&config->layers[layer][row]);
         }
+        lp_pools_clear(&config->pools[layer]);
     }
     free(config);
 }
@@ -160,6 +231,10 @@ loomp_config *lp_settings_copy(const loomp_config *config)
                 return NULL;
             }
         }
+        if (lp_pools_copy(&copy->pools[layer], &config->pools[layer]) != 0) {
+            loomp_config_free(copy);
+            return NULL;
+        }
     }
     return copy;
 }
@@ -176,21 +251,44 @@ struct hwloc_topology *lp_settings_topology(const loomp_config *config)
 
 /* ---- the source "code" ----------------------------------------------------------------------- */
 
+static int fail_unknown(const char *function, const char *key)
+{
+    char suggestion[LP_NAME_BYTES];
+    struct lp_nearest nearest = {.wanted = key, .index = -1};
+    if (lp_pool_key_meant(key, '.', suggestion)) {
+        lp_nearest_offer(&nearest, suggestion, 0, 0);
+    } else {
+        nearest = lp_row_nearest(key);
+        snprintf(suggestion, sizeof suggestion, "%s", lp_rows[nearest.index].key);
+    }
+    return lp_fail_unknown(function, "key", key, "", &nearest, suggestion);
+}
+
 static int set(loomp_config *config, const char *function, const char *key,
                const struct lp_given *given)
 {
     if (!config || !key) {
         return lp_fail(-EINVAL, "%s: no %s given", function, config ? "key" : "config");
     }
-    int row = lp_row_find(key);
-    if (row < 0) {
-        struct lp_nearest nearest = lp_row_nearest(key);
-        return lp_fail_unknown(function, "key", key, "", &nearest, lp_rows[nearest.index].key);
-    }
     struct lp_batch batch;
     lp_batch_init(&batch, LP_LAYER_CODE);
-    int err = lp_batch_put(&batch, row, given, function, "code");
-    return err != 0 ? err : lp_batch_commit(&batch, config);
+    struct lp_pool_key pool;
+    int row = lp_row_find(key);
+    int err;
+    if (row >= 0) {
+        err = lp_batch_put(&batch, row, given, function, "code");
+    } else if (!lp_pool_key_split(key, '.', &pool)) {
+        err = fail_unknown(function, key);
+    } else {
+        int member = lp_pool_member_find(pool.member);
+        err = member < 0 ? lp_pool_fail_member(function, "key", key, key, '.')
+                         : lp_batch_put_pool(&batch, pool.name, member, given, function, "code");
+    }
+    if (err != 0) {
+        lp_batch_discard(&batch);
+        return err;
+    }
+    return lp_batch_commit(&batch, config);
 }
 
 int loomp_config_set(loomp_config *config, const char *key, const char *value)
@@ -222,16 +320,80 @@ int loomp_config_set_double(loomp_config *config, const char *key, double value)
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
-const char *loomp_config_value(const loomp_config *config, const char *key)
+/* Finds what is known of a key: *value, or NULL and the text of the default. False: no such key. */
+static bool look_up(const loomp_config *config, const char *key, const struct lp_value **value,
+                    const char **initial)
 {
     int row = key ? lp_row_find(key) : -1;
-    return row < 0 ? NULL : resolve(config, row)->text;
+    if (row >= 0) {
+        *value = resolve(config, row);
+        return true;
+    }
+    struct lp_pool_key pool;
+    int member = key && lp_pool_key_split(key, '.', &pool) ? lp_pool_member_find(pool.member) : -1;
+    if (member < 0 || !is_in_weaker(config, LP_LAYER_COUNT, pool.name)) {
+        return false;
+    }
+    *value = resolve_member(config, pool.name, member);
+    *initial = lp_pool_rows[member].initial;
+    return true;
+}
+
+const char *loomp_config_value(const loomp_config *config, const char *key)
+{
+    const struct lp_value *value;
+    const char *initial;
+    return !look_up(config, key, &value, &initial) ? NULL : value ? value->text : initial;
 }
 
 const char *loomp_config_source(const loomp_config *config, const char *key)
 {
-    int row = key ? lp_row_find(key) : -1;
-    return row < 0 ? NULL : resolve(config, row)->source;
+    const struct lp_value *value;
+    const char *initial;
+    return !look_up(config, key, &value, &initial) ? NULL : value ? value->source : "default";
+}
+
+const char *loomp_config_pool(const loomp_config *config, size_t index)
+{
+    for (int layer = LP_LAYER_DEFAULT; layer < LP_LAYER_COUNT; layer++) {
+        const struct lp_pools *pools = &config->pools[layer];
+        for (size_t i = 0; i < pools->count; i++) {
+            const char *name = pools->at[i]->name;
+            if (!is_in_weaker(config, layer, name) && index-- == 0) {
+                return name;
+            }
+        }
+    }
+    return NULL;
+}
+
+static int64_t member_number(const loomp_config *config, const char *name, int member)
+{
+    const struct lp_value *value = resolve_member(config, name, member);
+    return value ? value->number : 0;
+}
+
+static const char *member_text(const loomp_config *config, const char *name, int member)
+{
+    const struct lp_value *value = resolve_member(config, name, member);
+    return value ? value->text : lp_pool_rows[member].initial;
+}
+
+void lp_settings_each_pool(const loomp_config *config,
+                           void (*fn)(void *arg, const struct lp_settings_pool *pool), void *arg)
+{
+    const char *name;
+    for (size_t i = 0; (name = loomp_config_pool(config, i)) != NULL; i++) {
+        const struct lp_settings_pool pool = {
+            .name = name,
+            .threads = (unsigned)member_number(config, name, LP_MEMBER_THREADS),
+            .cpus = member_text(config, name, LP_MEMBER_CPUS),
+            .gpu = member_text(config, name, LP_MEMBER_GPU),
+            .share = member_number(config, name, LP_MEMBER_SHARE) != 0,
+            .blocking = member_number(config, name, LP_MEMBER_BLOCKING) != 0,
+        };
+        fn(arg, &pool);
+    }
 }
 
 const char *loomp_config_key(size_t index)
@@ -260,6 +422,7 @@ bool lp_settings_bool(const loomp_config *config, enum lp_key key)
 const char *lp_settings_text(const loomp_config *config, enum lp_key key)
 {
     assert(lp_rows[key].type == LP_TYPE_TEXT || lp_rows[key].type == LP_TYPE_CPU_LIST ||
+           lp_rows[key].type == LP_TYPE_PLACES || lp_rows[key].type == LP_TYPE_DEVICES ||
            lp_rows[key].type == LP_TYPE_PRESET);
     return resolve(config, (int)key)->text;
 }

@@ -7,13 +7,28 @@
 
 /* The rows, in the order of the help. The name of key "io.threads" is LP_IO_THREADS. */
 enum lp_key {
-    LP_PREFIX,             /* text: prefix of thread names, default "loomp" */
-    LP_PRESET,             /* text: "" (default); a word of loomp.conf(5) */
-    LP_PIN,                /* bool, default true */
-    LP_CPUS,               /* text: CPU list "0-5,8", default "" = all allowed */
-    LP_IO_THREADS,         /* int 1..1024, default 1 */
-    LP_IO_CPUS,            /* text: CPU list, default "" = chosen by the plan */
-    LP_COMPUTE_THREADS,    /* int 0..1024, default 0 = chosen by the plan */
+    LP_PREFIX,          /* text: prefix of thread names, default "loomp" */
+    LP_PRESET,          /* text: "" (default); a word of loomp.conf(5) */
+    LP_PIN,             /* bool, default true */
+    LP_CPUS,            /* text: CPU list "0-5,8", default "" = all allowed */
+    LP_RESERVE,         /* int 0..1024, default 0: CPUs kept back */
+    LP_ROUNDING,        /* choice "down" (default), "nearest", "up": of a CPU quota */
+    LP_PLACES,          /* text: "cores" (default), "threads", "l3", "numa" or an OMP_PLACES list */
+    LP_SMT,             /* choice "avoid" (default), "use", "spill" */
+    LP_CORES,           /* choice "performance" (default), "efficiency", "all" */
+    LP_SPREAD,          /* choice "compact" (default), "scatter" */
+    LP_CACHE_GROUPS,    /* int 0..1024, default 0 = any number */
+    LP_GPU,             /* text: devices near which to compute, default "" = none */
+    LP_GPU_POOLS,       /* choice "union" (default), "each" */
+    LP_MEMORY,          /* choice "local" (default), "inherit" */
+    LP_RANK_LOCAL,      /* int -1..65535, default -1 = as the launcher's variables say */
+    LP_RANK_LOCAL_SIZE, /* int 0..65536, default 0 = as the launcher's variables say */
+    LP_TOPOLOGY,        /* text: path of a hwloc XML file to load instead, default "" */
+    LP_FOLLOW,          /* bool, default true: follow changes of quota and allowed CPUs */
+    LP_IO_THREADS,      /* int 1..1024, default 1 */
+    LP_IO_CPUS,         /* text: CPU list, default "" = chosen by the plan */
+    LP_IO_NEAR,         /* text: network or storage device, default "" = anywhere */
+    LP_COMPUTE_THREADS, /* int 0..1024, default 0 = chosen by the plan */
     LP_COMPUTE_STACK_SIZE, /* size in bytes with suffix K, M, G; 0 (default) = the largest of
                               OMP_STACKSIZE, RLIMIT_STACK, 8 MiB */
     LP_BLOCKING_THREADS,   /* int 1..4096, default 64: at most */
@@ -27,6 +42,22 @@ enum lp_key {
     LP_LOG_RANK0_ONLY,     /* bool, default true: only local rank 0 of an MPI job logs */
     LP_KEY_COUNT
 };
+
+/* A pool beside `compute` and `blocking`, declared by keys like pools.hdd.threads, which the table
+ * does not have: names are free. The texts belong to the config. */
+struct lp_settings_pool {
+    const char *name; /* 1 to 31 of a-z, 0-9, _ and -, a letter first */
+    unsigned threads; /* 0..4096, default 0: all that cpus or gpu leave; of a blocking one, 64 */
+    const char *cpus; /* CPU list, "" */
+    const char *gpu;  /* as the setting gpu, "" */
+    bool share;       /* default false */
+    bool blocking;    /* default false */
+};
+
+/* Calls fn for each declared pool, in the order in which their names were first given (the weakest
+ * source first). */
+void lp_settings_each_pool(const loomp_config *config,
+                           void (*fn)(void *arg, const struct lp_settings_pool *pool), void *arg);
 
 /* The resolved value of a row; the key must have that type. Sizes are read with lp_settings_int.
  * Choices are read as the index of the chosen word. Texts belong to the config. */

@@ -12,6 +12,7 @@
 #include "base/futex.h"
 #include "base/log.h"
 #include "base/self.h"
+#include "placement/topology.h"
 #include "team/openmp.h"
 #include "team/worker.h"
 
@@ -33,15 +34,7 @@ static void set_claim(struct loomp_pool *pool, unsigned width)
     }
     atomic_store_explicit(&pool->claim, width, memory_order_seq_cst);
     if (width < old) {
-        /* Paused workers sleep among the parked; as many as there is work for are woken, one by one.
-         * Jobs that were interrupted by a wait sleep on the epoch (lp_worker_reenter_place). */
-        atomic_fetch_add_explicit(&pool->place_epoch, 1, memory_order_seq_cst);
-        if (atomic_load_explicit(&pool->place_waiters, memory_order_seq_cst)) {
-            lp_futex_wake(&pool->place_epoch, INT_MAX);
-        }
-        if (lp_pool_has_serial(pool)) {
-            lp_pool_wake_worker(pool);
-        }
+        lp_pool_places_freed(pool);
     }
 }
 
@@ -214,13 +207,16 @@ static void wait_for_job(void *arg)
             lp_parking_withdraw(&gang->parking, 0);
         } else {
             lp_parking_sleep(&gang->parking, 0, UINT64_MAX);
+            lp_pool_stir(pool);
         }
     }
     lp_pool_sleep_if_frozen(pool);
     atomic_store_explicit(&gang->linger, 0, memory_order_relaxed); /* the places may have to wait */
     if (gang->item) {
         unsigned width = pool->options.ops.width(gang->item);
-        gang->item_width = width && width < gang->threads ? width : gang->threads;
+        unsigned most = lp_pool_limit(pool);
+        most = most < gang->threads ? most : gang->threads;
+        gang->item_width = width && width < most ? width : most;
         lp_card_state(&gang->cards[0], LOOMP_STATE_PAUSED);
         claim_places(pool, gang->item_width);
     }
@@ -329,7 +325,7 @@ void lp_gang_rest_in_job(struct loomp_pool *pool, void (*wait)(void *arg), void 
 static bool served(struct until *until)
 {
     struct loomp_pool *pool = until->pool;
-    if (atomic_load_explicit(&pool->blocked, memory_order_seq_cst) >= pool->width) {
+    if (atomic_load_explicit(&pool->blocked, memory_order_seq_cst) >= lp_pool_limit(pool)) {
         return true;
     }
     for (int i = 0; i < LP_PRIORITIES; i++) {

@@ -8,8 +8,10 @@
 #include "base/futex.h"
 #include "base/object_pool.h"
 #include "base/self.h"
+#include "placement/topology.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,6 +53,7 @@ int lp_pool_init(struct loomp_pool *pool, const struct lp_pool_options *options)
     memset((void *)pool, 0, sizeof *pool);
     pool->options = *options;
     pool->width = options->threads;
+    atomic_store_explicit(&pool->limit, pool->width, memory_order_relaxed);
     int err = lp_parking_init(&pool->parking, options->threads);
     for (int i = 0; !err && i < LP_PRIORITIES; i++) {
         err = lp_ring_init(&pool->serial[i], options->queue_limit);
@@ -165,7 +168,7 @@ void lp_pool_wake_worker(struct loomp_pool *pool)
         return;
     }
     unsigned claim = atomic_load_explicit(&pool->claim, memory_order_seq_cst);
-    if (claim < pool->width && lp_parking_wake_lowest(&pool->parking, claim)) {
+    if (lp_parking_wake_between(&pool->parking, claim, lp_pool_limit(pool))) {
         return;
     }
     /* With a gang on all places, or on all whose jobs do not wait, the last worker keeps the time and
@@ -181,6 +184,37 @@ void lp_pool_wake_for_gang(struct loomp_pool *pool)
     lp_parking_wake_lowest(&pool->gang.parking, 0);
 }
 
+void lp_pool_stir(struct loomp_pool *pool)
+{
+    _Atomic uint32_t *stirred = pool->options.stirred;
+    if (stirred && !atomic_load_explicit(stirred, memory_order_seq_cst) &&
+        !atomic_exchange_explicit(stirred, 1, memory_order_seq_cst)) {
+        lp_futex_wake(stirred, 1);
+    }
+}
+
+void lp_pool_places_freed(struct loomp_pool *pool)
+{
+    /* Paused workers sleep among the parked; as many as there is work for are woken, one by one. Jobs
+     * that were interrupted by a wait sleep on the epoch (lp_worker_reenter_place). */
+    atomic_fetch_add_explicit(&pool->place_epoch, 1, memory_order_seq_cst);
+    if (atomic_load_explicit(&pool->place_waiters, memory_order_seq_cst)) {
+        lp_futex_wake(&pool->place_epoch, INT_MAX);
+    }
+    if (lp_pool_has_serial(pool)) {
+        lp_pool_wake_worker(pool);
+    }
+}
+
+void lp_pool_set_limit(struct loomp_pool *pool, unsigned limit)
+{
+    limit = limit < 1 ? 1 : limit > pool->width ? pool->width : limit;
+    unsigned old = atomic_exchange_explicit(&pool->limit, limit, memory_order_seq_cst);
+    if (limit > old) {
+        lp_pool_places_freed(pool);
+    }
+}
+
 void lp_pool_adopt_thread(struct loomp_pool *pool, enum lp_role_of_team team, unsigned index)
 {
     static const char *const what[] = {"omp", "gang", "blk"};
@@ -192,6 +226,9 @@ void lp_pool_adopt_thread(struct loomp_pool *pool, enum lp_role_of_team team, un
     lp_thread_set_name(options->prefix, what[team], (int)index);
     pthread_getname_np(pthread_self(), card->name, sizeof card->name);
     lp_bind_thread(options->topology, place->cpus);
+    if (options->local_memory && place->node >= 0) {
+        lp_bind_memory(options->topology, place->node);
+    }
     card->cpu = lp_cpuset_count(place->cpus) == 1 ? lp_cpuset_first(place->cpus) : -1;
     lp_self = (struct lp_self){
         .role = team == LP_TEAM_OMP    ? LP_WORKER

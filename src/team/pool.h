@@ -35,6 +35,9 @@ struct lp_pool_options {
     unsigned threads;
     bool blocking;
     bool crowded; /* several threads share a CPU */
+    bool local_memory; /* threads take memory from the NUMA node of their place */
+    /* Set and woken when a thread wakes up to work, unless it is set; NULL: nobody wants to know. */
+    _Atomic uint32_t *stirred;
     size_t stack_bytes;
     uint64_t queue_limit;
     uint64_t spin_ns;
@@ -95,6 +98,7 @@ struct loomp_pool {
 
     /* Read at every job boundary, written when gangs come and go. */
     LP_OWN_LINE _Atomic uint32_t claim; /* the places below it belong to the gang team */
+    _Atomic uint32_t limit;             /* the places from it on are in nobody's use, 1..width */
     _Atomic uint32_t attention;         /* enum lp_attention */
     _Atomic uint32_t relief;            /* workers that serve beside a gang that has all places */
     _Atomic uint32_t stopping;
@@ -146,13 +150,29 @@ struct lp_ring *lp_pool_queue(struct loomp_pool *pool, bool is_gang, int priorit
 void lp_pool_wake_worker(struct loomp_pool *pool);
 void lp_pool_wake_for_gang(struct loomp_pool *pool);
 
+/* Lets the pool use the first `limit` of its places from now on (1..width): work that runs on others
+ * ends there, no new work begins. For a CPU quota that changes. */
+void lp_pool_set_limit(struct loomp_pool *pool, unsigned limit);
+
+static inline unsigned lp_pool_limit(struct loomp_pool *pool)
+{
+    return atomic_load_explicit(&pool->limit, memory_order_seq_cst);
+}
+
 /* Whether a gang leaves nobody to serve: it has all places, or all but those whose jobs wait. */
 static inline bool lp_pool_all_claimed(struct loomp_pool *pool)
 {
     unsigned claim = atomic_load_explicit(&pool->claim, memory_order_seq_cst);
     return claim && claim + atomic_load_explicit(&pool->blocked, memory_order_seq_cst) >=
-                        pool->width;
+                        lp_pool_limit(pool);
 }
+
+/* A thread has woken up to work: tells whoever follows that. */
+void lp_pool_stir(struct loomp_pool *pool);
+
+/* Places have been given back: wakes jobs that want theirs after a wait, and a worker if there is
+ * work. After the change, which must be seq_cst. */
+void lp_pool_places_freed(struct loomp_pool *pool);
 
 /* Whether SERIAL work may be waiting (seq_cst loads). */
 bool lp_pool_has_serial(struct loomp_pool *pool);

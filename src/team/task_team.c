@@ -20,6 +20,7 @@ static void arrive(struct loomp_pool *pool)
     unsigned threads = (unsigned)omp_get_num_threads();
     if (atomic_fetch_add_explicit(&pool->arrived, 1, memory_order_acq_rel) + 1 == threads) {
         pool->width = threads;
+        atomic_store_explicit(&pool->limit, threads, memory_order_relaxed);
         atomic_store_explicit(&pool->ready, 1, memory_order_release);
         lp_futex_wake(&pool->ready, 1);
     }

@@ -26,9 +26,11 @@ void lp_team_run(struct loomp_pool *pool, void *item)
     run(item);
 }
 
+/* By a gang, or by nobody: beyond the pool's limit. */
 static bool is_claimed(struct loomp_pool *pool, unsigned index)
 {
-    return index < atomic_load_explicit(&pool->claim, memory_order_seq_cst);
+    return index < atomic_load_explicit(&pool->claim, memory_order_seq_cst) ||
+           index >= lp_pool_limit(pool);
 }
 
 static void tell_gang_leader(struct loomp_pool *pool)
@@ -133,6 +135,7 @@ static void idle(struct loomp_pool *pool, struct lp_worker *worker, unsigned ind
         } else {
             lp_parking_sleep(&pool->parking, index, UINT64_MAX);
             until = lp_parking_woken_at_ns(&pool->parking, index);
+            lp_pool_stir(pool);
         }
         take_place(worker);
     }

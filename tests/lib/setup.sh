@@ -31,7 +31,7 @@ setup_packages()
                 "clang|clang-[0-9]+" "libomp-dev|libomp-[0-9]+-dev" \
                 libev-dev libhwloc-dev libconfig-dev
             ;;
-        tests) echo libcunit1-dev util-linux xz-utils ;;
+        tests) echo libcunit1-dev util-linux xz-utils gfortran ;;
         sanitizers) echo "libclang-rt-dev|libclang-rt-[0-9]+-dev" llvm\|llvm-[0-9]+ ;;
         valgrind) echo valgrind libc6-dbg ;;
         examples) echo libmicrohttpd-dev curl ;;

@@ -90,8 +90,8 @@ violations()
             confined("^[ \t]*#[ \t]*include[ \t]*<libconfig", "^settings/", "libconfig belongs to settings/")
             gsub(/"([^"\\]|\\.)*"/, "\"\"", code)
             confined("(^|[^A-Za-z0-9_])(setenv|unsetenv|putenv|clearenv)[ \t]*[(]",
-                "^placement/openmp_environment[.]c$",
-                "changing the environment belongs to placement/openmp_environment.c")
+                "^placement/(openmp_environment|topology)[.]c$",
+                "changing the environment belongs to placement/openmp_environment.c and topology.c")
             confined("(^|[^A-Za-z0-9_])(getenv|secure_getenv)[ \t]*[(]",
                 "^(placement/|settings/from_environment[.]c$)",
                 "getenv belongs to settings/from_environment.c and placement/")
@@ -129,6 +129,7 @@ team/ev.c|#include <ev.h>
 settings/hwloc.c|#include <hwloc/bitmap.h>
 runtime/libconfig.c|#include <libconfig.h>
 placement/plan.c|    setenv("OMP_PLACES", "cores", 1);
+placement/machine.c|    unsetenv("HWLOC_FSROOT");
 base/log.c|    if (getenv("HOME") == NULL) {
 job/environ.c|    char **at = environ;
 SAMPLES
@@ -136,6 +137,7 @@ mkdir -p "$scratch/bad/odd" && : >"$scratch/bad/odd/file.c"
 printf '%s\n' '#include "base/error.h"' '#include <ev.h>' '#include <loomp/loop.h>' \
     >"$scratch/good/loop/nameless.c"
 printf '%s\n' '#pragma omp parallel' 'fail("getenv(3) is not for us");' >"$scratch/good/team/ev.c"
+printf '%s\n' '    setenv("HWLOC_FSROOT", path, 1);' >"$scratch/good/placement/topology.c"
 violations "$scratch/bad" >"$scratch/found"
 found=$(wc -l <"$scratch/found")
 if [ "$found" != $((samples + 1)) ]; then

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Placement: sets of CPUs, the plan for machines that are not this one, the real topology and the
- * binding of threads, and what libomp is told through the environment. */
+/* Placement: sets of CPUs, plans for simple machines, and what libomp is told through the
+ * environment. */
 #define SUITE "placement"
 #include "harness.h"
 
@@ -8,12 +8,10 @@
 #include "placement/cpuset.h"
 #include "placement/openmp_environment.h"
 #include "placement/plan.h"
-#include "placement/topology.h"
 
 #include <loomp.h>
 
 #include <errno.h>
-#include <hwloc.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 
@@ -73,34 +71,39 @@ TEST(a_list_of_cpus_is_read_and_written)
 /* ---- the plan -------------------------------------------------------------------------------- */
 
 /* A machine with `cores` cores of `smt` CPUs: CPU c is on core c % cores, as Linux often counts. */
-static void machine(struct lp_topology *topology, unsigned cores, unsigned smt)
+static void machine(struct lp_machine *machine, unsigned cores, unsigned smt)
 {
-    *topology = (struct lp_topology){.core_count = cores};
-    topology->allowed = lp_cpuset_new();
-    topology->cores = calloc(cores, sizeof *topology->cores);
+    *machine = (struct lp_machine){
+        .core_count = cores, .cache_count = 1, .node_count = 1, .package_count = 1};
+    machine->allowed = lp_cpuset_new();
+    machine->cpus = calloc((size_t)cores * smt, sizeof *machine->cpus);
     for (unsigned i = 0; i < cores; i++) {
-        topology->cores[i] = lp_cpuset_new();
         for (unsigned j = 0; j < smt; j++) {
-            lp_cpuset_add(topology->cores[i], i + j * cores);
-            lp_cpuset_add(topology->allowed, i + j * cores);
+            machine->cpus[machine->cpu_count++] =
+                (struct lp_cpu){.os = i + j * cores, .core = i, .smt = j};
+            lp_cpuset_add(machine->allowed, i + j * cores);
         }
     }
 }
 
 struct planned {
-    struct lp_topology topology;
+    struct lp_machine machine;
     struct lp_plan plan;
     int err;
 };
 
 static const struct lp_plan_settings defaults = {
-    .pin = true, .cpus = "", .io_threads = 1, .io_cpus = ""};
+    .pin = true,   .cpus = "",    .places = "cores", .gpu = "",
+    .io_cpus = "", .io_near = "", .io_threads = 1};
 
 static void make(struct planned *planned, unsigned cores, unsigned smt,
                  const struct lp_plan_settings *settings)
 {
-    machine(&planned->topology, cores, smt);
-    planned->err = lp_plan_make(&planned->plan, &planned->topology, settings);
+    machine(&planned->machine, cores, smt);
+    planned->err = lp_plan_make(&planned->plan, &(struct lp_plan_input){
+                                                    .machine = &planned->machine,
+                                                    .settings = settings,
+                                                });
 }
 
 static void done_with(struct planned *planned)
@@ -108,7 +111,19 @@ static void done_with(struct planned *planned)
     if (!planned->err) {
         lp_plan_fini(&planned->plan);
     }
-    lp_topology_fini(&planned->topology);
+    lp_machine_fini(&planned->machine);
+}
+
+/* Whether the reason with that key has these words. */
+static bool says(const struct planned *planned, const char *key, const char *words)
+{
+    const char *text = lp_reasons_find(&planned->plan.reasons, key);
+    return text && strstr(text, words);
+}
+
+static const struct lp_pool_plan *compute_plan(const struct planned *planned)
+{
+    return lp_plan_compute(&planned->plan);
 }
 
 /* The CPUs of the places in order, like "0,1" or "0-1|0-1"; a trailing * says shared. */
@@ -128,7 +143,7 @@ static const char *places_of(const struct lp_place *places, unsigned count)
 
 static const char *compute_of(const struct planned *planned)
 {
-    return places_of(planned->plan.compute, planned->plan.compute_count);
+    return places_of(compute_plan(planned)->places, compute_plan(planned)->count);
 }
 
 /* Without the marks: whether a loop shares its CPU matters to nobody, it does not spin. */
@@ -153,9 +168,9 @@ TEST(on_one_core_all_share_it)
     CHECK(planned.err == 0);
     CHECK_TEXT(io_of(&planned), "0");
     CHECK_TEXT(compute_of(&planned), "0*");
-    CHECK(!planned.plan.crowded);
+    CHECK(!compute_plan(&planned)->crowded);
     CHECK_TEXT(text_of(planned.plan.cpus), "0");
-    CHECK(strstr(planned.plan.reasons, "there is only one") != NULL);
+    CHECK(says(&planned, "io", "shared with compute"));
     done_with(&planned);
 }
 
@@ -166,7 +181,7 @@ TEST(on_two_cores_one_is_for_io_and_one_computes)
     CHECK(planned.err == 0);
     CHECK_TEXT(io_of(&planned), "0");
     CHECK_TEXT(compute_of(&planned), "1");
-    CHECK(!planned.plan.crowded && planned.plan.pin);
+    CHECK(!compute_plan(&planned)->crowded && planned.plan.pin);
     CHECK_TEXT(text_of(planned.plan.io_cpus), "0");
     CHECK_TEXT(text_of(planned.plan.cpus), "0-1");
     done_with(&planned);
@@ -178,9 +193,9 @@ TEST(on_sixteen_cores_fifteen_compute)
     make(&planned, 16, 1, &defaults);
     CHECK_TEXT(io_of(&planned), "0");
     CHECK_TEXT(compute_of(&planned), "1|2|3|4|5|6|7|8|9|10|11|12|13|14|15");
-    CHECK(strstr(planned.plan.reasons, "16 cores with allowed CPUs (0-15)\n") != NULL);
-    CHECK(strstr(planned.plan.reasons, "1 I/O thread on 1 core") != NULL);
-    CHECK(strstr(planned.plan.reasons, "15 compute threads: one for each core") != NULL);
+    CHECK(says(&planned, "allowed", "16 CPUs allowed (0-15)"));
+    CHECK(says(&planned, "io", "1 thread on a CPU of its own (0)"));
+    CHECK(says(&planned, "compute", "15 threads: the budget of 16 less 1"));
     done_with(&planned);
 }
 
@@ -191,18 +206,18 @@ TEST(on_a_thousand_cores_each_place_is_its_own)
     settings.io_threads = 24;
     make(&planned, 1024, 2, &settings);
     CHECK(planned.err == 0 && planned.plan.io_count == 24);
-    CHECK(planned.plan.compute_count == 1000);
+    CHECK(compute_plan(&planned)->count == 1000);
     lp_cpuset *seen = lp_cpuset_new();
-    for (unsigned i = 0; i < planned.plan.compute_count; i++) {
-        const struct lp_place *place = &planned.plan.compute[i];
+    for (unsigned i = 0; i < compute_plan(&planned)->count; i++) {
+        const struct lp_place *place = &compute_plan(&planned)->places[i];
         CHECK(lp_cpuset_count(place->cpus) == 1 && !place->shared);
         CHECK(!lp_cpuset_intersects(seen, place->cpus));
         CHECK(!lp_cpuset_intersects(planned.plan.io_cpus, place->cpus));
         lp_cpuset_or(seen, place->cpus);
     }
     CHECK_TEXT(text_of(seen), "24-1023");
-    CHECK(strstr(planned.plan.reasons, "1024 cores") != NULL);
-    CHECK(strstr(planned.plan.reasons, "1000 compute threads") != NULL);
+    CHECK(says(&planned, "machine", "1024 cores"));
+    CHECK(says(&planned, "compute", "1000 threads"));
     lp_cpuset_free(seen);
     done_with(&planned);
 }
@@ -213,7 +228,8 @@ TEST(a_core_with_two_cpus_is_one_place)
     make(&planned, 4, 2, &defaults);
     CHECK_TEXT(io_of(&planned), "0");
     CHECK_TEXT(compute_of(&planned), "1|2|3");
-    CHECK(strstr(planned.plan.reasons, "4 cores with allowed CPUs (0-7)") != NULL);
+    CHECK(says(&planned, "allowed", "8 CPUs allowed (0-7)"));
+    CHECK(says(&planned, "smt", "up to 2 hardware threads a core: the first is used"));
     done_with(&planned);
 
     /* and its other CPU is the place where only that one may be used */
@@ -236,7 +252,7 @@ TEST(more_loops_than_cores_leave_one_core_for_compute)
     CHECK_TEXT(io_of(&planned), "0|1|2|0|1|2|0");
     CHECK(planned.plan.io[0].shared);
     CHECK_TEXT(compute_of(&planned), "3");
-    CHECK(strstr(planned.plan.reasons, "7 I/O threads on 3 cores of their own") != NULL);
+    CHECK(says(&planned, "io", "7 threads share 3 CPUs of their own"));
     done_with(&planned);
 
     make(&planned, 1, 1, &settings);
@@ -254,7 +270,7 @@ TEST(the_settings_of_io_cpus_are_followed)
     make(&planned, 4, 1, &settings);
     CHECK_TEXT(io_of(&planned), "2|3");
     CHECK_TEXT(compute_of(&planned), "0|1");
-    CHECK(strstr(planned.plan.reasons, "2 I/O threads on the CPUs of io.cpus") != NULL);
+    CHECK(says(&planned, "io", "2 threads on CPUs 2-3 (io.cpus = \"2-3\")"));
     done_with(&planned);
 
     /* one loop on two CPUs: bound to the first, both are kept free */
@@ -287,7 +303,7 @@ TEST(the_setting_of_cpus_narrows_the_machine)
     make(&planned, 8, 1, &settings);
     CHECK_TEXT(io_of(&planned), "4");
     CHECK_TEXT(compute_of(&planned), "5|6");
-    CHECK(strstr(planned.plan.reasons, "4-6 of them by the setting cpus") != NULL);
+    CHECK(says(&planned, "cpus", "4-6 of them by the setting cpus"));
     done_with(&planned);
 }
 
@@ -319,16 +335,15 @@ TEST(more_compute_threads_than_cores_share_them)
     settings.compute_threads = 2;
     make(&planned, 2, 1, &settings);
     CHECK_TEXT(compute_of(&planned), "1|0*");
-    CHECK(!planned.plan.crowded);
-    CHECK(strstr(planned.plan.reasons, "some share a core with I/O") != NULL);
+    CHECK(!compute_plan(&planned)->crowded);
+    CHECK(says(&planned, "compute", "by compute.threads = 2"));
     done_with(&planned);
 
     settings.compute_threads = 5;
     make(&planned, 2, 1, &settings);
     CHECK_TEXT(compute_of(&planned), "1*|0*|1*|0*|1*");
-    CHECK(planned.plan.crowded);
-    CHECK(strstr(planned.plan.reasons, "5 compute threads: compute.threads; more than cores") !=
-          NULL);
+    CHECK(compute_plan(&planned)->crowded);
+    CHECK(lp_reasons_find(&planned.plan.warnings, "compute") != NULL);
     done_with(&planned);
 
     settings.compute_threads = 3;
@@ -348,13 +363,13 @@ TEST(without_pinning_every_place_is_all_cpus)
     CHECK_TEXT(io_of(&planned), "0-2");
     CHECK_TEXT(compute_of(&planned), "0-2|0-2");
     CHECK_TEXT(text_of(planned.plan.cpus), "0-2");
-    CHECK(strstr(planned.plan.reasons, "pin = false") != NULL);
+    CHECK(says(&planned, "pin", "pin = false"));
     done_with(&planned);
 
     settings.compute_threads = 4;
     make(&planned, 3, 1, &settings);
     CHECK_TEXT(compute_of(&planned), "0-2*|0-2*|0-2*|0-2*");
-    CHECK(planned.plan.crowded);
+    CHECK(compute_plan(&planned)->crowded);
     done_with(&planned);
 }
 
@@ -366,115 +381,6 @@ TEST(a_plan_can_be_let_go_of_twice)
     lp_plan_fini(&planned.plan);
     planned.err = 1;
     done_with(&planned);
-}
-
-/* ---- the topology of this machine ------------------------------------------------------------ */
-
-TEST(the_topology_has_the_cpus_of_the_mask_each_on_one_core)
-{
-    struct lp_topology topology;
-    CHECK(lp_topology_load(&topology, NULL) == 0);
-    lp_cpuset *mask = lp_thread_mask();
-    CHECK(mask && lp_cpuset_first(mask) >= 0);
-    lp_cpuset *all = lp_cpuset_new();
-    CHECK(topology.core_count > 0);
-    for (unsigned i = 0; i < topology.core_count; i++) {
-        CHECK(lp_cpuset_first(topology.cores[i]) >= 0);
-        CHECK(!lp_cpuset_intersects(all, topology.cores[i]));
-        lp_cpuset_or(all, topology.cores[i]);
-    }
-    CHECK_TEXT(text_of(all), text_of(topology.allowed));
-    lp_cpuset_and(all, mask);
-    CHECK_TEXT(text_of(all), text_of(topology.allowed));
-    lp_cpuset_free(all);
-    lp_cpuset_free(mask);
-    lp_topology_fini(&topology);
-    lp_topology_fini(&topology);
-}
-
-static int lines;
-static char last_line[512];
-
-static void keep_line(void *arg, int32_t level, const char *line)
-{
-    (void)arg;
-    (void)level;
-    lines++;
-    snprintf(last_line, sizeof last_line, "%s", line);
-}
-
-static void keep_lines(void)
-{
-    lp_log_reset();
-    loomp_set_log(keep_line, NULL);
-    lines = 0;
-}
-
-TEST(a_thread_is_bound_and_its_mask_put_back)
-{
-    struct lp_topology topology;
-    CHECK(lp_topology_load(&topology, NULL) == 0);
-    keep_lines();
-    lp_cpuset *before = lp_thread_mask();
-    for (int cpu = lp_cpuset_first(before); cpu >= 0; cpu = lp_cpuset_next(before, cpu)) {
-        lp_cpuset *one = lp_cpuset_new();
-        lp_cpuset_add(one, (unsigned)cpu);
-        lp_bind_thread(&topology, one);
-        lp_cpuset *now = lp_thread_mask();
-        CHECK(lp_cpuset_equal(now, one));
-        lp_cpuset_free(now);
-        lp_cpuset_free(one);
-    }
-    lp_restore_thread_mask(before);
-    lp_cpuset *after = lp_thread_mask();
-    CHECK(lp_cpuset_equal(before, after));
-    CHECK(lines == 0);
-
-    /* one that cannot be bound stays where it is, with a warning */
-    lp_cpuset *nowhere = lp_cpuset_parse("100000");
-    lp_bind_thread(&topology, nowhere);
-    CHECK(lines == 1 && strstr(last_line, "100000") != NULL);
-    lp_cpuset_free(after);
-    after = lp_thread_mask();
-    CHECK(lp_cpuset_equal(before, after));
-    loomp_set_log(NULL, NULL);
-    lp_cpuset_free(nowhere);
-    lp_cpuset_free(after);
-    lp_cpuset_free(before);
-    lp_topology_fini(&topology);
-}
-
-TEST(a_topology_of_the_applications_is_copied_and_meets_the_mask)
-{
-    hwloc_topology_t given;
-    CHECK(hwloc_topology_init(&given) == 0);
-    CHECK(hwloc_topology_set_synthetic(given, "core:512 pu:2") == 0);
-    CHECK(hwloc_topology_load(given) == 0);
-    struct lp_topology topology;
-    CHECK(lp_topology_load(&topology, given) == 0);
-    hwloc_topology_destroy(given);
-    lp_cpuset *mask = lp_thread_mask();
-    CHECK_TEXT(text_of(topology.allowed), text_of(mask));
-    /* CPU c is on core c / 2 there, whatever it is here */
-    for (unsigned i = 0; i < topology.core_count; i++) {
-        int first = lp_cpuset_first(topology.cores[i]);
-        int next = lp_cpuset_next(topology.cores[i], first);
-        CHECK(next < 0 || (next == first + 1 && first % 2 == 0));
-    }
-    lp_cpuset_free(mask);
-    lp_topology_fini(&topology);
-}
-
-TEST(a_topology_without_a_cpu_of_ours_is_an_error)
-{
-    hwloc_topology_t given;
-    CHECK(hwloc_topology_init(&given) == 0);
-    CHECK(hwloc_topology_set_synthetic(given, "core:2 pu:1(indexes=900000,900001)") == 0);
-    CHECK(hwloc_topology_load(given) == 0);
-    struct lp_topology topology;
-    CHECK(lp_topology_load(&topology, given) == -EINVAL);
-    CHECK(strstr(loomp_error(), "none of the CPUs") != NULL);
-    hwloc_topology_destroy(given);
 }
 
 /* ---- the environment ------------------------------------------------------------------------- */
@@ -687,6 +593,24 @@ TEST(stacks_are_as_large_as_the_largest_opinion)
     }
     restore_environment();
     setrlimit(RLIMIT_STACK, &before);
+}
+
+static char last_line[512];
+static int lines;
+
+static void keep_line(void *arg, int32_t level, const char *line)
+{
+    (void)arg;
+    (void)level;
+    lines++;
+    snprintf(last_line, sizeof last_line, "%s", line);
+}
+
+static void keep_lines(void)
+{
+    lp_log_reset();
+    loomp_set_log(keep_line, NULL);
+    lines = 0;
 }
 
 TEST(variables_that_break_promises_are_warned_of_once)

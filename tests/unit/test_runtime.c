@@ -6,8 +6,7 @@
 #define SUITE "runtime"
 #include "recorded_job.h"
 
-#include "placement/plan.h"
-#include "placement/topology.h"
+#include "placement/survey.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -1007,17 +1006,18 @@ static bool cpu_set_of(int tid, cpu_set_t *set)
 }
 
 /* What the plan says, asked in the same way as start does. */
-static int make_plan(struct lp_topology *topology, struct lp_plan *plan, int workers)
+static int make_plan(struct lp_survey *survey, struct lp_plan *plan, int workers)
 {
-    int err = lp_topology_load(topology, NULL);
+    loomp_config *config = loomp_config_new();
+    const struct lp_survey_options here = {.root = "", .environment = lp_process_environment};
+    int err = loomp_config_set_int(config, "compute.threads", workers);
     if (!err) {
-        err = lp_plan_make(plan, topology,
-                           &(struct lp_plan_settings){.pin = true,
-                                                      .cpus = "",
-                                                      .io_threads = 2,
-                                                      .io_cpus = "",
-                                                      .compute_threads = (unsigned)workers});
+        err = lp_survey_make(survey, &here, config);
     }
+    if (!err) {
+        err = lp_survey_plan(survey, config, 2, plan);
+    }
+    loomp_config_free(config);
     return err;
 }
 
@@ -1028,7 +1028,7 @@ static int planned_cpu(const struct lp_plan *plan, int role, int index)
         return lp_cpuset_first(plan->io[index].cpus);
     case LOOMP_THREAD_OMP:
     case LOOMP_THREAD_GANG:
-        return lp_cpuset_first(plan->compute[index].cpus);
+        return lp_cpuset_first(lp_plan_compute(plan)->places[index].cpus);
     default:
         return lp_cpuset_count(plan->io_cpus) == 1 ? lp_cpuset_first(plan->io_cpus) : -1;
     }
@@ -1038,9 +1038,9 @@ TEST(every_pinned_thread_has_the_mask_of_its_planned_CPU)
 {
     static const char *const settings[] = {"io.threads", "2", NULL};
     loomp_runtime *runtime = runtime_with(workers_under_test(), settings);
-    struct lp_topology topology;
+    struct lp_survey survey;
     struct lp_plan plan;
-    if (!runtime || !CHECK(make_plan(&topology, &plan, workers_under_test()) == 0)) {
+    if (!runtime || !CHECK(make_plan(&survey, &plan, workers_under_test()) == 0)) {
         return;
     }
     struct loomp_thread_info threads[MOST_THREADS];
@@ -1061,7 +1061,7 @@ TEST(every_pinned_thread_has_the_mask_of_its_planned_CPU)
         }
     }
     lp_plan_fini(&plan);
-    lp_topology_fini(&topology);
+    lp_survey_fini(&survey);
     CHECK(loomp_stop(runtime) == 0);
 }
 
@@ -1226,6 +1226,8 @@ TEST(cpus_are_listed_and_cut_to_the_buffer)
     CHECK(loomp_cpus(runtime, one, 1) == length);
     CHECK(one[0] == '\0');
     CHECK(loomp_cpus(runtime, NULL, 0) == length);
+    char gpu[8] = "###";
+    CHECK(loomp_gpu(runtime, gpu, sizeof gpu) == 0 && gpu[0] == '\0'); /* none was asked for */
     lp_cpuset *set = lp_cpuset_parse(whole);
     CHECK(set != NULL);
     struct loomp_thread_info threads[MOST_THREADS];

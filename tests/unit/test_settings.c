@@ -3,161 +3,15 @@
  * test uses a directory and a prefix of environment variables of its own. */
 #define SUITE "settings"
 #include "harness.h"
+#include "settings_sources.h"
 
 #include "base/error.h"
 #include "settings/settings.h"
 #include "settings/table.h"
 
-#include <errno.h>
 #include <float.h>
 #include <locale.h>
 #include <math.h>
-#include <stdarg.h>
-#include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#define PREFIX "LPTEST"
-
-/* ---- files in a scratch directory that is also the working directory ------------------------- */
-
-static char scratch[] = "loomp-settings-XXXXXX";
-static char **scratch_files;
-static size_t scratch_file_count;
-
-static void write_bytes(const char *name, const char *content, size_t bytes)
-{
-    FILE *file = fopen(name, "w");
-    if (!CHECK(file != NULL)) {
-        return;
-    }
-    CHECK(fwrite(content, 1, bytes, file) == bytes);
-    fclose(file);
-    scratch_files = realloc(scratch_files, (scratch_file_count + 1) * sizeof *scratch_files);
-    scratch_files[scratch_file_count++] = strdup(name);
-}
-
-static void write_file(const char *name, const char *content)
-{
-    write_bytes(name, content, strlen(content));
-}
-
-static int enter_scratch(void)
-{
-    const char *base = getenv("TMPDIR");
-    return chdir(base && *base ? base : "/tmp") == 0 && mkdtemp(scratch) && chdir(scratch) == 0 &&
-                   mkdir("sub", 0700) == 0
-               ? 0
-               : 1;
-}
-
-static void leave_scratch(void)
-{
-    for (size_t i = 0; i < scratch_file_count; i++) {
-        unlink(scratch_files[i]);
-        free(scratch_files[i]);
-    }
-    free(scratch_files);
-    rmdir("sub");
-    if (chdir("..") == 0) {
-        rmdir(scratch);
-    }
-}
-
-static void read_good(loomp_config *config, const char *content)
-{
-    write_file("app.conf", content);
-    if (!CHECK(loomp_config_file(config, "app.conf") == 0)) {
-        CHECK_TEXT(loomp_error(), "");
-    }
-}
-
-/* The content must be refused with this sentence. */
-static void read_bad(const char *content, const char *sentence)
-{
-    loomp_config *config = loomp_config_new();
-    write_file("app.conf", content);
-    CHECK(loomp_config_file(config, "app.conf") == -EINVAL);
-    CHECK_TEXT(loomp_error(), sentence);
-    for (size_t i = 0; loomp_config_key(i); i++) {
-        CHECK_TEXT(loomp_config_source(config, loomp_config_key(i)), "default");
-    }
-    loomp_config_free(config);
-}
-
-/* ---- command lines --------------------------------------------------------------------------- */
-
-struct command_line {
-    int argc;
-    char *argv[16];
-};
-
-static struct command_line command_line(const char *first, ...)
-{
-    struct command_line line = {.argc = 0};
-    va_list words;
-    va_start(words, first);
-    for (const char *word = first; word; word = va_arg(words, const char *)) {
-        line.argv[line.argc++] = (char *)(uintptr_t)word; /* moved, never written to */
-    }
-    va_end(words);
-    return line;
-}
-
-static void args_good(loomp_config *config, const char *option)
-{
-    struct command_line line = command_line("program", option, NULL);
-    if (!CHECK(loomp_config_args(config, &line.argc, line.argv) == 0)) {
-        CHECK_TEXT(loomp_error(), "");
-    }
-    CHECK(line.argc == 1 && line.argv[1] == NULL);
-}
-
-static void args_bad(const char *option, const char *sentence)
-{
-    loomp_config *config = loomp_config_new();
-    struct command_line line = command_line("program", "--loomp-io-threads=7", option, NULL);
-    CHECK(loomp_config_args(config, &line.argc, line.argv) == -EINVAL);
-    CHECK_TEXT(loomp_error(), sentence);
-    CHECK(line.argc == 3);
-    CHECK_TEXT(line.argv[2], option);
-    CHECK_TEXT(loomp_config_value(config, "io.threads"), "1");
-    loomp_config_free(config);
-}
-
-/* ---- environment and code -------------------------------------------------------------------- */
-
-static void env_bad(const char *name, const char *value, const char *sentence)
-{
-    loomp_config *config = loomp_config_new();
-    setenv(PREFIX "_IO_THREADS", "7", 1);
-    setenv(name, value, 1);
-    CHECK(loomp_config_env(config, PREFIX) == -EINVAL);
-    CHECK_TEXT(loomp_error(), sentence);
-    CHECK_TEXT(loomp_config_value(config, "io.threads"), "1");
-    unsetenv(PREFIX "_IO_THREADS");
-    unsetenv(name);
-    loomp_config_free(config);
-}
-
-static void set_good(const char *key, const char *value, const char *shown)
-{
-    loomp_config *config = loomp_config_new();
-    if (!CHECK(loomp_config_set(config, key, value) == 0)) {
-        CHECK_TEXT(loomp_error(), "");
-    }
-    CHECK_TEXT(loomp_config_value(config, key), shown);
-    CHECK_TEXT(loomp_config_source(config, key), "code");
-    loomp_config_free(config);
-}
-
-static void set_bad(const char *key, const char *value, const char *sentence)
-{
-    loomp_config *config = loomp_config_new();
-    CHECK(loomp_config_set(config, key, value) == -EINVAL);
-    CHECK_TEXT(loomp_error(), sentence);
-    loomp_config_free(config);
-}
 
 static void expect_double(const char *text, double expected)
 {
@@ -176,8 +30,23 @@ TEST(a_new_config_has_the_documented_defaults)
     CHECK_TEXT(lp_settings_text(config, LP_PRESET), "");
     CHECK(lp_settings_bool(config, LP_PIN));
     CHECK_TEXT(lp_settings_text(config, LP_CPUS), "");
+    CHECK(lp_settings_int(config, LP_RESERVE) == 0);
+    CHECK_TEXT(loomp_config_value(config, "rounding"), "down");
+    CHECK_TEXT(lp_settings_text(config, LP_PLACES), "cores");
+    CHECK_TEXT(loomp_config_value(config, "smt"), "avoid");
+    CHECK_TEXT(loomp_config_value(config, "cores"), "performance");
+    CHECK_TEXT(loomp_config_value(config, "spread"), "compact");
+    CHECK(lp_settings_int(config, LP_CACHE_GROUPS) == 0);
+    CHECK_TEXT(lp_settings_text(config, LP_GPU), "");
+    CHECK_TEXT(loomp_config_value(config, "gpu_pools"), "union");
+    CHECK_TEXT(loomp_config_value(config, "memory"), "local");
+    CHECK(lp_settings_int(config, LP_RANK_LOCAL) == -1);
+    CHECK(lp_settings_int(config, LP_RANK_LOCAL_SIZE) == 0);
+    CHECK_TEXT(lp_settings_text(config, LP_TOPOLOGY), "");
+    CHECK(lp_settings_bool(config, LP_FOLLOW));
     CHECK(lp_settings_int(config, LP_IO_THREADS) == 1);
     CHECK_TEXT(lp_settings_text(config, LP_IO_CPUS), "");
+    CHECK_TEXT(lp_settings_text(config, LP_IO_NEAR), "");
     CHECK(lp_settings_int(config, LP_COMPUTE_THREADS) == 0);
     CHECK(lp_settings_int(config, LP_COMPUTE_STACK_SIZE) == 0);
     CHECK(lp_settings_int(config, LP_BLOCKING_THREADS) == 64);
@@ -609,6 +478,90 @@ TEST(cpu_lists_are_checked_when_they_are_set)
             "backwards");
 }
 
+/* ---- places and devices ---------------------------------------------------------------------- */
+
+TEST(places_are_one_of_four_words_or_begin_like_a_list)
+{
+    static const char *const good[] = {"cores", "threads",      "l3",   "numa",
+                                       "{0}",   "{0:4}:2:4",    "!{3}", "{0,1},{2,3}, {4}",
+                                       "{",     "{0},{1}:3:-1", "{+1}"};
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        set_good("places", good[i], good[i]);
+    }
+    set_bad("places", "core",
+            "loomp_config_set: places: `core' is neither cores, threads, l3 or numa nor a list of "
+            "places like {0,1},{2,3}");
+    set_bad("places", "",
+            "loomp_config_set: places: `' is neither cores, threads, l3 or numa nor a list of "
+            "places like {0,1},{2,3}");
+    set_bad("places", "{0},{l3}",
+            "loomp_config_set: places: list of places `{0},{l3}': it cannot have `l3}'");
+    set_bad("places", "{0}\n",
+            "loomp_config_set: places: list of places `{0}\n': it cannot have "
+            "`\n'");
+    read_bad("\nplaces = 4;", "app.conf:2: the whole number `4' has the wrong type for places, "
+                              "which takes cores, threads, l3, numa or a list of places, up to "
+                              "65536 bytes");
+}
+
+TEST(places_have_a_bounded_length)
+{
+    static char longest[65538];
+    loomp_config *config = loomp_config_new();
+    memset(longest, '{', 65537);
+    CHECK(loomp_config_set(config, "places", longest) == -EINVAL);
+    CHECK(strstr(loomp_error(), "is out of range for places") != NULL);
+    longest[65536] = '\0';
+    CHECK(loomp_config_set(config, "places", longest) == 0);
+    loomp_config_free(config);
+}
+
+TEST(devices_are_names_between_commas)
+{
+    static const char *const good[] = {
+        "", "0", "0,1", "amd:1, nvidia:0", "0000:3b:00.0", "all", "GPU-5d1f-02", "0 "};
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        set_good("gpu", good[i], good[i]);
+    }
+    set_good("io.near", "eth0,nvme0n1", "eth0,nvme0n1");
+    set_bad("gpu", "0,,1", "loomp_config_set: gpu: device list `0,,1': number 2 of it is empty");
+    set_bad("gpu", ",0", "loomp_config_set: gpu: device list `,0': number 1 of it is empty");
+    set_bad("gpu", "0,1, ", "loomp_config_set: gpu: device list `0,1, ': number 3 of it is empty");
+    set_bad("io.near", " ", "loomp_config_set: io.near: device list ` ': number 1 of it is empty");
+    set_bad("io.near", "eth0,e\tth1",
+            "loomp_config_set: io.near: device list `eth0,e\tth1': number 2 has a control "
+            "character");
+}
+
+TEST(devices_have_a_bounded_length)
+{
+    char longest[66];
+    memset(longest, 'e', 65);
+    longest[65] = '\0';
+    loomp_config *config = loomp_config_new();
+    CHECK(loomp_config_set(config, "io.near", longest) == -EINVAL);
+    CHECK(strstr(loomp_error(), "is out of range for io.near, which takes a number or a text of up "
+                                "to 64 bytes with devices between commas") != NULL);
+    longest[64] = '\0';
+    CHECK(loomp_config_set(config, "io.near", longest) == 0);
+    loomp_config_free(config);
+}
+
+TEST(one_device_may_be_a_number_without_quotes)
+{
+    loomp_config *config = loomp_config_new();
+    read_good(config, "gpu = 1;");
+    CHECK_TEXT(lp_settings_text(config, LP_GPU), "1");
+    CHECK(loomp_config_set_int(config, "gpu", 2) == 0);
+    CHECK_TEXT(lp_settings_text(config, LP_GPU), "2");
+    loomp_config_free(config);
+    read_bad("gpu = -1;",
+             "app.conf:1: `-1' is out of range for gpu, which takes a number or a text "
+             "of up to 256 bytes with devices between commas");
+    read_bad("gpu = [0, 1];", "app.conf:1: a list or array has the wrong type for gpu, which takes "
+                              "a number or a text of up to 256 bytes with devices between commas");
+}
+
 /* ---- precedence ------------------------------------------------------------------------------ */
 
 static void apply_file(loomp_config *config)
@@ -705,13 +658,43 @@ TEST(the_strongest_source_chooses_the_preset)
     loomp_config_free(config);
 }
 
+TEST(each_preset_sets_what_is_documented)
+{
+    static const struct {
+        const char *preset, *key, *value;
+    } rows[] = {
+        {"latency", "smt", "avoid"},         {"latency", "cache_groups", "1"},
+        {"latency", "spin_us", "200"},       {"throughput", "cores", "all"},
+        {"shared-node", "rounding", "down"}, {"shared-node", "spin_us", "0"},
+        {"background", "reserve", "1"},      {"background", "cores", "efficiency"},
+        {"background", "spin_us", "0"},
+    };
+    size_t set = 0;
+    for (const struct lp_preset *preset = lp_presets; preset->name; preset++) {
+        for (int i = 0; i < LP_KEY_COUNT && preset->rows[i].value; i++) {
+            set++;
+        }
+    }
+    CHECK(set == sizeof rows / sizeof rows[0]);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        loomp_config *config = loomp_config_new();
+        char source[64];
+        snprintf(source, sizeof source, "preset %s", rows[i].preset);
+        CHECK(loomp_config_set(config, "preset", rows[i].preset) == 0);
+        CHECK_TEXT(loomp_config_value(config, rows[i].key), rows[i].value);
+        CHECK_TEXT(loomp_config_source(config, rows[i].key), source);
+        loomp_config_free(config);
+    }
+}
+
 TEST(an_unknown_preset_is_refused_with_the_known_ones)
 {
     set_bad("preset", "latencies",
             "loomp_config_set: `latencies' is not valid for preset, which "
-            "takes an empty text or one of: shared-node");
-    read_bad("\npreset = \"nothing\";", "app.conf:2: `nothing' is not valid for preset, which "
-                                        "takes an empty text or one of: shared-node");
+            "takes an empty text or one of: latency, throughput, shared-node, background");
+    read_bad("\npreset = \"nothing\";",
+             "app.conf:2: `nothing' is not valid for preset, which takes an empty text or one of: "
+             "latency, throughput, shared-node, background");
 }
 
 /* ---- files ----------------------------------------------------------------------------------- */
@@ -788,7 +771,7 @@ TEST(an_unknown_key_of_a_file_is_refused_with_line_and_nearest_key)
         "app.conf:1: unknown key `queue_limits' in group `io'; `queue_limit' stands outside of "
         "groups");
     read_bad("loomp: {\n  io: {\n    more: { };\n  };\n};",
-             "app.conf:3: unknown key `more' in group `io', the nearest is `cpus'");
+             "app.conf:3: unknown key `more' in group `io', the nearest is `cores'");
 }
 
 TEST(an_unknown_group_of_a_file_is_refused_with_the_nearest_group)
@@ -1073,7 +1056,7 @@ TEST(the_variables_config_and_test_are_left_to_others)
     unsetenv(PREFIX "_TEST_SEED");
     loomp_config_free(config);
     env_bad(PREFIX "_CONFIGS", "app.conf",
-            "unknown environment variable `LPTEST_CONFIGS', the nearest is `LPTEST_PREFIX'");
+            "unknown environment variable `LPTEST_CONFIGS', the nearest is `LPTEST_CORES'");
 }
 
 TEST(a_prefix_that_no_variable_can_have_is_refused)
@@ -1239,7 +1222,7 @@ TEST(the_help_has_an_aligned_line_for_every_row)
             char option[LP_NAME_BYTES], range[LP_NAME_BYTES];
             line = strsep(&rest, "\n");
             lp_row_option(row, option);
-            lp_row_range(row, range);
+            lp_row_range(&lp_rows[row], range);
             CHECK(strlen(line) < 140);
             CHECK(strncmp(strstr(line, "loomp-") + 6, option, strlen(option)) == 0);
             CHECK(strncmp(line + takes + 2, range, strlen(range)) == 0);
@@ -1248,6 +1231,47 @@ TEST(the_help_has_an_aligned_line_for_every_row)
         }
     }
     free(help);
+}
+
+TEST(the_help_ends_with_pools_and_presets)
+{
+    char *help = NULL;
+    size_t bytes = 0;
+    FILE *out = open_memstream(&help, &bytes);
+    loomp_config_help(out);
+    fclose(out);
+    CHECK(strstr(help, "--loomp-pools-NAME-threads=N ") != NULL);
+    CHECK(strstr(help, "--[no-]loomp-pools-NAME-blocking ") != NULL);
+    for (const struct lp_preset *preset = lp_presets; preset->name; preset++) {
+        CHECK(strstr(help, preset->name) != NULL);
+    }
+    free(help);
+}
+
+/* ---- shipped files --------------------------------------------------------------------------- */
+
+#define SHIPPED LOOMP_TEST_DATA "/../../examples/settings/"
+
+TEST(the_shipped_files_are_good_and_set_what_they_are_for)
+{
+    loomp_config *config = loomp_config_new();
+    CHECK(loomp_config_file(config, SHIPPED "many-requests.conf") == 0);
+    CHECK_TEXT(loomp_config_value(config, "preset"), "latency");
+    CHECK(lp_settings_int(config, LP_IO_THREADS) > 1);
+    loomp_config_free(config);
+
+    config = loomp_config_new();
+    CHECK(loomp_config_file(config, SHIPPED "batch.conf") == 0);
+    CHECK_TEXT(loomp_config_value(config, "preset"), "throughput");
+    CHECK(lp_settings_is_set(config, LP_BLOCKING_THREADS));
+    loomp_config_free(config);
+
+    config = loomp_config_new();
+    CHECK(loomp_config_file(config, SHIPPED "mixed.conf") == 0);
+    CHECK_TEXT(loomp_config_pool(config, 0), "requests");
+    CHECK_TEXT(loomp_config_pool(config, 1), "hdd");
+    CHECK(loomp_config_pool(config, 2) == NULL);
+    loomp_config_free(config);
 }
 
 /* ---- copies ---------------------------------------------------------------------------------- */
@@ -1278,11 +1302,5 @@ TEST(without_a_topology_there_is_none)
 
 int main(int argc, char **argv)
 {
-    if (enter_scratch() != 0) {
-        perror("scratch directory");
-        return 1;
-    }
-    int status = harness_run(argc, argv);
-    leave_scratch();
-    return status;
+    return settings_tests_run(argc, argv);
 }

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: MIT */
+/* Owns the thread that follows changes. It sleeps for as long as the runtime has nothing to do: a
+ * change that nobody works under is of no interest.
+ *
+ * Why it does not sleep through work: a team thread that wakes up reads `stirred` and, if it is 0,
+ * sets it and wakes us. We set it to 0 (seq_cst) only to look at the ledgers again afterwards: work
+ * that was accepted before is seen there, and whoever is woken for later work finds the 0. */
+#include "runtime/follow.h"
+
+#include "base/error.h"
+#include "base/futex.h"
+#include "base/log.h"
+#include "base/thread.h"
+#include "handoff/ledger.h"
+#include "placement/affinity.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+struct lp_follower {
+    struct lp_follow_options options;
+    struct lp_plan_settings settings;
+    lp_thread *thread;
+    _Atomic uint32_t *stirred;
+    _Atomic uint32_t stop;
+    double quota; /* at the last look */
+    bool *lost;   /* per place: its CPUs had been taken away at the last look */
+};
+
+/* ---- quota ------------------------------------------------------------------------------------ */
+
+static void follow_quota(struct lp_follower *follower, const struct lp_cgroup *cgroup,
+                         const lp_cpuset *allowed)
+{
+    const struct lp_follow_options *options = &follower->options;
+    unsigned old = lp_pool_limit(options->pool);
+    unsigned width = lp_plan_width_now(options->plan, &follower->settings, cgroup, options->rank,
+                                       allowed);
+    width = width < options->pool->width ? width : options->pool->width;
+    if (width != old) {
+        lp_pool_set_limit(options->pool, width);
+        lp_log(width < old ? LOOMP_LOG_WARNING : LOOMP_LOG_INFO,
+               "the limits of this process have changed (CPU quota %g, was %g; 0 is none): %u of %u "
+               "compute threads are used now, %u before",
+               cgroup->quota, follower->quota, width, options->pool->width, old);
+    }
+    follower->quota = cgroup->quota;
+}
+
+/* ---- CPUs that are taken away ------------------------------------------------------------------ */
+
+static void bind_again(struct lp_follower *follower, struct lp_thread_card *card,
+                       const lp_cpuset *cpus)
+{
+    int tid = atomic_load_explicit(&card->tid, memory_order_acquire);
+    if (tid) {
+        lp_tid_bind(follower->options.topology, tid, cpus);
+    }
+}
+
+/* A cpuset that shrinks moves threads elsewhere, and one that grows again does not move them back. */
+static void follow_places(struct lp_follower *follower, const lp_cpuset *allowed)
+{
+    struct loomp_pool *pool = follower->options.pool;
+    for (unsigned i = 0; i < pool->width; i++) {
+        const lp_cpuset *cpus = pool->options.places[i].cpus;
+        bool lost = !lp_cpuset_intersects(cpus, allowed);
+        if (lost == follower->lost[i]) {
+            continue;
+        }
+        char list[128];
+        lp_cpuset_format(cpus, list, sizeof list);
+        if (lost) {
+            lp_log(LOOMP_LOG_WARNING, "CPU %s has been taken away: the threads of place %u of "
+                                      "pool %s run elsewhere",
+                   list, i, pool->options.name);
+        } else {
+            bind_again(follower, &pool->workers[i].card, cpus);
+            if (i < pool->gang.threads) {
+                bind_again(follower, &pool->gang.cards[i], cpus);
+            }
+            lp_log(LOOMP_LOG_INFO, "CPU %s is back: place %u of pool %s uses it again", list, i,
+                   pool->options.name);
+        }
+        follower->lost[i] = lost;
+    }
+}
+
+static void look(struct lp_follower *follower)
+{
+    struct lp_cgroup cgroup;
+    if (lp_cgroup_read(&cgroup, follower->options.root, 0)) {
+        return; /* no memory: next time */
+    }
+    lp_cpuset *online = cgroup.cpus ? NULL : lp_online_cpus(follower->options.root);
+    const lp_cpuset *allowed = cgroup.cpus ? cgroup.cpus
+                               : online    ? online
+                                           : follower->options.plan->usable;
+    follow_places(follower, allowed);
+    follow_quota(follower, &cgroup, allowed);
+    lp_cpuset_free(online);
+    lp_cgroup_fini(&cgroup);
+}
+
+/* ---- the thread ------------------------------------------------------------------------------- */
+
+static bool stopping(struct lp_follower *follower)
+{
+    return atomic_load_explicit(&follower->stop, memory_order_seq_cst);
+}
+
+static void follow(void *arg)
+{
+    struct lp_follower *follower = arg;
+    lp_thread_set_name(lp_settings_text(follower->options.config, LP_PREFIX), "watch", 0);
+    lp_bind_thread(follower->options.topology, follower->options.plan->io_cpus);
+    while (!stopping(follower)) {
+        if (!atomic_load_explicit(follower->stirred, memory_order_seq_cst)) {
+            lp_futex_wait(follower->stirred, 0, UINT64_MAX);
+            continue;
+        }
+        look(follower);
+        lp_futex_wait(&follower->stop, 0, lp_now_ns() + follower->options.period_ns);
+        if (lp_ledgers_idle()) {
+            atomic_store_explicit(follower->stirred, 0, memory_order_seq_cst);
+            if (!lp_ledgers_idle() || stopping(follower)) {
+                atomic_store_explicit(follower->stirred, 1, memory_order_seq_cst);
+            }
+        }
+    }
+}
+
+int lp_follow_start(struct lp_follower **out, const struct lp_follow_options *options,
+                    _Atomic uint32_t *stirred)
+{
+    struct lp_follower *follower = calloc(1, sizeof *follower);
+    bool *lost = calloc(options->pool->width, sizeof *lost);
+    if (!follower || !lost) {
+        free(follower);
+        free(lost);
+        return lp_fail(-ENOMEM, "no memory to follow changes of the CPU quota");
+    }
+    follower->options = *options;
+    follower->lost = lost;
+    follower->stirred = stirred;
+    lp_plan_settings_read(&follower->settings, options->config);
+    int err = lp_thread_start(&follower->thread, "watch", 0, follow, follower);
+    if (err) {
+        free(lost);
+        free(follower);
+        return err;
+    }
+    *out = follower;
+    return 0;
+}
+
+void lp_follow_stop(struct lp_follower *follower)
+{
+    if (!follower) {
+        return;
+    }
+    atomic_store_explicit(&follower->stop, 1, memory_order_seq_cst);
+    lp_futex_wake(&follower->stop, 1);
+    atomic_store_explicit(follower->stirred, 1, memory_order_seq_cst);
+    lp_futex_wake(follower->stirred, 1);
+    lp_thread_join(follower->thread);
+    free(follower->lost);
+    free(follower);
+}

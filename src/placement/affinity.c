@@ -27,6 +27,5 @@ lp_cpuset *lp_online_cpus(const char *root)
 
 bool lp_tid_bind(const struct lp_topology *topology, int tid, const lp_cpuset *set)
 {
-    return topology->is_this_system &&
-           hwloc_linux_set_tid_cpubind(topology->handle, tid, set) == 0;
+    return topology->is_this_system && hwloc_linux_set_tid_cpubind(topology->handle, tid, set) == 0;
 }

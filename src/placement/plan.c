@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Owns the order of the planner's steps and what is found by looking over the finished plan. Pure: it
- * reads its arguments and allocates its answer. */
+/* Owns the order of the planner's steps and what is found by looking over the finished plan. Pure:
+ * it reads its arguments and allocates its answer. */
 #include "placement/plan.h"
 
 #include "base/error.h"
@@ -15,7 +15,8 @@ int lp_planner_no_memory(void)
     return lp_fail(-ENOMEM, "no memory for a plan");
 }
 
-/* ---- looking over the plan -------------------------------------------------------------------- */
+/* ---- looking over the plan --------------------------------------------------------------------
+ */
 
 /* `once` holds the CPUs that have an owner, `twice` those that have several. */
 static void count_owner(const lp_cpuset *cpus, lp_cpuset *once, lp_cpuset *twice)
@@ -62,8 +63,8 @@ static int mark_shared(struct lp_plan *plan)
     }
     unsigned io_cpus = plan->io_count ? (unsigned)lp_cpuset_count(plan->io_cpus) : 0;
     for (unsigned i = 0; !err && i < plan->io_count; i++) {
-        plan->io[i].shared = plan->io_count > io_cpus ||
-                             lp_cpuset_intersects(plan->io[i].cpus, twice);
+        plan->io[i].shared =
+            plan->io_count > io_cpus || lp_cpuset_intersects(plan->io[i].cpus, twice);
     }
     lp_cpuset_free(once);
     lp_cpuset_free(twice);
@@ -112,8 +113,9 @@ static int unpin(struct lp_planner *planner, unsigned threads, unsigned units)
         }
     }
     lp_cpuset_or(plan->cpus, plan->usable);
-    lp_because(planner, "pin", "threads are not pinned (pin = false): each may run on all usable "
-                               "CPUs");
+    lp_because(planner, "pin",
+               "threads are not pinned (pin = false): each may run on all usable "
+               "CPUs");
     return 0;
 }
 
@@ -155,9 +157,10 @@ static void explain_memory(struct lp_planner *planner)
     char list[LP_LIST_TEXT];
     if (nodes && planner->input->machine->node_count > 1) {
         if (spanning) {
-            lp_because(planner, "memory", "%u place%s span several NUMA nodes: memory comes from "
-                                          "where it is first touched", spanning,
-                       lp_plural(spanning));
+            lp_because(planner, "memory",
+                       "%u place%s span several NUMA nodes: memory comes from "
+                       "where it is first touched",
+                       spanning, lp_plural(spanning));
         } else {
             lp_because(planner, "memory", "from NUMA node%s %s, each thread from its own",
                        lp_plural((unsigned)lp_cpuset_count(nodes)), lp_planner_list(nodes, list));
@@ -169,8 +172,8 @@ static void explain_memory(struct lp_planner *planner)
 static int look_over(struct lp_planner *planner)
 {
     struct lp_plan *plan = planner->plan;
-    unsigned threads = count_threads(plan);
     int err = sum_up(planner);
+    unsigned threads = count_threads(plan);
     if (!err && !plan->pin) {
         err = unpin(planner, threads, planner->cpu_count);
     }
@@ -190,7 +193,8 @@ static int look_over(struct lp_planner *planner)
     return plan->reasons.incomplete || plan->warnings.incomplete ? lp_planner_no_memory() : 0;
 }
 
-/* ---- the steps -------------------------------------------------------------------------------- */
+/* ---- the steps --------------------------------------------------------------------------------
+ */
 
 static int run_steps(struct lp_planner *planner)
 {

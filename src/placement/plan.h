@@ -71,7 +71,7 @@ struct lp_pool_plan {
     bool shares;   /* some of its CPUs belong to another pool too */
     unsigned count;          /* threads; at most, for a blocking pool */
     struct lp_place *places; /* one per thread, in wake order; one for a blocking pool */
-    char gpu[64];            /* the devices it is near: PCI addresses or names, with commas; "" */
+    char gpu[256];           /* the devices it is near: PCI addresses or names, with commas; "" */
 };
 
 struct lp_plan {

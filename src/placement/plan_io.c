@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Owns the third and fourth step of a plan: how many threads may run, and where the I/O threads are.
- * Pure. */
+/* Owns the third and fourth step of a plan: how many threads may run, and where the I/O threads
+ * are. Pure. */
 #include "placement/planner.h"
 
 #include "base/error.h"
@@ -10,7 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* ---- the budget ------------------------------------------------------------------------------- */
+/* ---- the budget -------------------------------------------------------------------------------
+ */
 
 /* Quotas are quotients of whole microseconds: what is this near to a whole number is one. */
 static const double rounding_error = 1e-9;
@@ -111,7 +112,8 @@ unsigned lp_plan_width_now(const struct lp_plan *plan, const struct lp_plan_sett
     return there > 0 ? there : 1;
 }
 
-/* ---- I/O -------------------------------------------------------------------------------------- */
+/* ---- I/O --------------------------------------------------------------------------------------
+ */
 
 static int add_io_cpu(struct lp_planner *planner, unsigned index, int cpu)
 {
@@ -199,8 +201,10 @@ static int find_near(struct lp_planner *planner, lp_cpuset **near)
         count = lp_devices_choose(devices, LP_DEVICE_STORAGE, text, chosen);
     }
     if (count == -ENODEV) {
-        count = lp_fail(-ENODEV, "io.near = \"%s\": there is no such network or storage device "
-                                 "here (loomp-info lists them)", text);
+        count = lp_fail(-ENODEV,
+                        "io.near = \"%s\": there is no such network or storage device "
+                        "here (loomp-info lists them)",
+                        text);
     }
     int err = count < 0 ? count
                         : lp_planner_near(planner, "io.near", chosen, (unsigned)count,
@@ -234,9 +238,10 @@ static void explain_io(struct lp_planner *planner, unsigned own, const lp_cpuset
     }
     lp_planner_list(plan->io_cpus, list);
     if (own == 0) {
-        lp_because(planner, "io", "%u thread%s on CPU %s, shared with compute: there is room for "
-                                  "one thread only%s", plan->io_count, lp_plural(plan->io_count),
-                   list, beside);
+        lp_because(planner, "io",
+                   "%u thread%s on CPU %s, shared with compute: there is room for "
+                   "one thread only%s",
+                   plan->io_count, lp_plural(plan->io_count), list, beside);
     } else if (own < plan->io_count) {
         lp_because(planner, "io", "%u threads share %u CPU%s of their own (%s)%s", plan->io_count,
                    own, lp_plural(own), list, beside);
@@ -264,9 +269,8 @@ static int place_io_where_chosen(struct lp_planner *planner)
     if (own) {
         choose_io(planner, near, own, cpus);
     } else {
-        cpus[0] = planner->listed.count
-                      ? (unsigned)lp_cpuset_first(planner->listed.places[0])
-                      : planner->compute.cpus[0]->os;
+        cpus[0] = planner->listed.count ? (unsigned)lp_cpuset_first(planner->listed.places[0])
+                                        : planner->compute.cpus[0]->os;
     }
     err = deal_out(planner, cpus, own ? own : 1);
     if (!err && own) {

@@ -9,7 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- places ----------------------------------------------------------------------------------- */
+/* ---- places -----------------------------------------------------------------------------------
+ */
 
 static int new_places(struct lp_pool_plan *pool, unsigned count)
 {
@@ -27,7 +28,11 @@ static int new_places(struct lp_pool_plan *pool, unsigned count)
     return 0;
 }
 
-enum grouping { BY_UNIT, BY_CACHE, BY_NODE };
+enum grouping {
+    BY_UNIT,
+    BY_CACHE,
+    BY_NODE
+};
 
 static enum grouping grouping_of(const struct lp_plan_settings *settings)
 {
@@ -80,7 +85,8 @@ static int set_places(struct lp_planner *planner, struct lp_pool_plan *pool,
     return err;
 }
 
-/* ---- pools of the settings -------------------------------------------------------------------- */
+/* ---- pools of the settings --------------------------------------------------------------------
+ */
 
 /* The CPUs that a pool may have by its own settings: NULL, all. */
 static int find_restriction(struct lp_planner *planner, const struct lp_pool_settings *settings,
@@ -123,8 +129,7 @@ static unsigned list_candidates(const struct lp_planner *planner, const lp_cpuse
     unsigned count = 0;
     for (unsigned i = 0; i < planner->compute.count; i++) {
         const struct lp_cpu *cpu = planner->compute.cpus[i];
-        if (!lp_cpuset_has(not_these, cpu->os) &&
-            !lp_cpuset_has(planner->listed_cpus, cpu->os) &&
+        if (!lp_cpuset_has(not_these, cpu->os) && !lp_cpuset_has(planner->listed_cpus, cpu->os) &&
             (!within || lp_cpuset_has(within, cpu->os))) {
             out[count++] = cpu;
         }
@@ -175,8 +180,8 @@ static void explain_pool(struct lp_planner *planner, const struct lp_pool_settin
     if (!set) {
         return;
     }
-    const char *by = *settings->cpus  ? ", by its cpus"
-                     : *pool->gpu     ? ", near its GPU"
+    const char *by = *settings->cpus   ? ", by its cpus"
+                     : *pool->gpu      ? ", near its GPU"
                      : settings->share ? ""
                                        : ", the last of the order";
     lp_because(planner, key, "%u thread%s on CPU%s %s%s%s", pool->count, lp_plural(pool->count),
@@ -252,7 +257,8 @@ static int place_pool(struct lp_planner *planner, const struct lp_pool_settings 
     return err;
 }
 
-/* ---- compute ---------------------------------------------------------------------------------- */
+/* ---- compute ----------------------------------------------------------------------------------
+ */
 
 /* The further hardware threads of cores that compute has a unit of, whole rounds of siblings. */
 static unsigned add_siblings(const struct lp_planner *planner, const struct lp_cpu **units,
@@ -268,8 +274,8 @@ static unsigned add_siblings(const struct lp_planner *planner, const struct lp_c
     }
     /* Cores are found by their place in planner.cpus, where the CPUs of one stand together. */
     const struct lp_core **core_of = calloc(own ? own : 1, sizeof *core_of);
-    const struct lp_core **by_number = calloc(planner->input->machine->core_count,
-                                              sizeof *by_number);
+    const struct lp_core **by_number =
+        calloc(planner->input->machine->core_count, sizeof *by_number);
     for (unsigned i = 0; by_number && i < planner->core_count; i++) {
         by_number[planner->cores[i].cpus[0]->core] = &planner->cores[i];
     }
@@ -327,8 +333,8 @@ static void explain_compute(struct lp_planner *planner, unsigned count, unsigned
         lp_because(planner, "compute", "%s: the whole budget", where);
     }
     if (!is_crowded && count > planner->limit) {
-        lp_warn(planner, "compute", "compute.threads = %u is more than the budget of %u",
-                count, planner->limit);
+        lp_warn(planner, "compute", "compute.threads = %u is more than the budget of %u", count,
+                planner->limit);
     }
 }
 
@@ -387,7 +393,7 @@ static void explain_places(struct lp_planner *planner)
 {
     const struct lp_plan_settings *settings = planner->settings;
     enum grouping grouping = grouping_of(settings);
-    const char *what = planner->listed.count    ? "as listed in the setting places"
+    const char *what = planner->listed.count  ? "as listed in the setting places"
                        : grouping == BY_CACHE ? "the CPUs of a pool in one cache group"
                        : grouping == BY_NODE  ? "the CPUs of a pool in one NUMA node"
                                               : "one CPU";
@@ -397,19 +403,19 @@ static void explain_places(struct lp_planner *planner)
                                                 : "one cache group after the other");
 }
 
-/* ---- a pool for each GPU ---------------------------------------------------------------------- */
+/* ---- a pool for each GPU ----------------------------------------------------------------------
+ */
 
 /* owner[i]: which of the GPUs gets the i-th place of compute; a place near several goes to the one
  * with the fewest so far. */
 static void deal_to_gpus(const struct lp_planner *planner, const struct lp_pool_plan *compute,
-                        unsigned *owner, unsigned *counts)
+                         unsigned *owner, unsigned *counts)
 {
     for (unsigned i = 0; i < compute->count; i++) {
         owner[i] = planner->gpu_count;
         for (unsigned k = 0; k < planner->gpu_count; k++) {
             const struct lp_device *gpu = &planner->input->devices->entries[planner->gpus[k]];
-            if (gpu->local_known &&
-                lp_cpuset_intersects(gpu->local, compute->places[i].cpus) &&
+            if (gpu->local_known && lp_cpuset_intersects(gpu->local, compute->places[i].cpus) &&
                 (owner[i] == planner->gpu_count || counts[k] < counts[owner[i]])) {
                 owner[i] = k;
             }
@@ -473,8 +479,8 @@ int lp_planner_place_pools(struct lp_planner *planner)
     const struct lp_plan_settings *settings = planner->settings;
     struct lp_plan *plan = planner->plan;
     bool each = settings->gpu_pools == LP_GPU_EACH && planner->gpu_count > 1;
-    plan->pools = calloc(1 + settings->pool_count + (each ? planner->gpu_count : 0),
-                         sizeof *plan->pools);
+    plan->pools =
+        calloc(1 + settings->pool_count + (each ? planner->gpu_count : 0), sizeof *plan->pools);
     if (!plan->pools) {
         return lp_planner_no_memory();
     }

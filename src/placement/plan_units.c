@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- cores ------------------------------------------------------------------------------------ */
+/* ---- cores ------------------------------------------------------------------------------------
+ */
 
 /* The usable CPUs, and runs of them that are one core. */
 static int collect(struct lp_planner *planner)
@@ -26,8 +27,8 @@ static int collect(struct lp_planner *planner)
         if (!lp_cpuset_has(planner->plan->usable, cpu->os)) {
             continue;
         }
-        const struct lp_cpu *before = planner->cpu_count ? planner->cpus[planner->cpu_count - 1]
-                                                         : NULL;
+        const struct lp_cpu *before =
+            planner->cpu_count ? planner->cpus[planner->cpu_count - 1] : NULL;
         if (!before || before->core != cpu->core) {
             rank_in_cache = before && before->cache == cpu->cache ? rank_in_cache + 1 : 0;
             core = &planner->cores[planner->core_count++];
@@ -49,7 +50,8 @@ static int by_rank_in_cache(const void *left, const void *right)
     return a->cpus[0]->core < b->cpus[0]->core ? -1 : a->cpus[0]->core > b->cpus[0]->core;
 }
 
-/* ---- units ------------------------------------------------------------------------------------ */
+/* ---- units ------------------------------------------------------------------------------------
+ */
 
 static bool uses_all_threads(const struct lp_plan_settings *settings)
 {
@@ -99,8 +101,9 @@ static void list_both_kinds(struct lp_planner *planner)
         add_units(planner, &planner->compute, LP_KIND_EFFICIENCY);
         add_units(planner, &planner->io, LP_KIND_EFFICIENCY);
         add_units(planner, &planner->io, LP_KIND_PERFORMANCE);
-        lp_because(planner, "cores", "performance cores first, then efficiency cores "
-                                     "(cores = \"all\"); I/O on efficiency cores first");
+        lp_because(planner, "cores",
+                   "performance cores first, then efficiency cores "
+                   "(cores = \"all\"); I/O on efficiency cores first");
         return;
     }
     bool performance = choice == LP_CORES_PERFORMANCE;
@@ -148,7 +151,8 @@ static void explain_smt(struct lp_planner *planner)
                        : what[planner->settings->smt]);
 }
 
-/* ---- an explicit list of places --------------------------------------------------------------- */
+/* ---- an explicit list of places ---------------------------------------------------------------
+ */
 
 static bool is_list(const char *places)
 {
@@ -172,7 +176,8 @@ static int cut_listed_places(struct lp_planner *planner)
     struct lp_omp_places *listed = &planner->listed;
     for (unsigned i = 0; i < listed->count; i++) {
         if (!lp_cpuset_intersects(listed->places[i], planner->plan->usable)) {
-            return lp_fail(-EINVAL, "places = \"%.100s\": none of the CPUs of place %u (%s) may be used",
+            return lp_fail(-EINVAL,
+                           "places = \"%.100s\": none of the CPUs of place %u (%s) may be used",
                            planner->settings->places, i, lp_planner_list(listed->places[i], list));
         }
         lp_cpuset_and(listed->places[i], planner->plan->usable);
@@ -207,8 +212,9 @@ static int read_listed_places(struct lp_planner *planner)
         return lp_planner_no_memory();
     }
     if (!is_known(planner->settings->places)) {
-        return lp_fail(-EINVAL, "places = \"%.100s\" is neither cores, threads, l3, numa nor a list "
-                                "like {0:4},{4:4}",
+        return lp_fail(-EINVAL,
+                       "places = \"%.100s\" is neither cores, threads, l3, numa nor a list "
+                       "like {0:4},{4:4}",
                        planner->settings->places);
     }
     if (!is_list(planner->settings->places)) {

@@ -24,7 +24,8 @@ static bool is_empty(const lp_cpuset *set)
     return lp_cpuset_first(set) < 0;
 }
 
-/* ---- what the kernel allows ------------------------------------------------------------------- */
+/* ---- what the kernel allows -------------------------------------------------------------------
+ */
 
 static void describe_machine(struct lp_planner *planner)
 {
@@ -33,8 +34,8 @@ static void describe_machine(struct lp_planner *planner)
                "%u package%s, %u NUMA node%s, %u cache group%s, %u core%s, %u CPU%s",
                machine->package_count, lp_plural(machine->package_count), machine->node_count,
                lp_plural(machine->node_count), machine->cache_count,
-               lp_plural(machine->cache_count), machine->core_count,
-               lp_plural(machine->core_count), machine->cpu_count, lp_plural(machine->cpu_count));
+               lp_plural(machine->cache_count), machine->core_count, lp_plural(machine->core_count),
+               machine->cpu_count, lp_plural(machine->cpu_count));
 }
 
 /* All CPUs that the process could have had without a mask of its own. */
@@ -103,7 +104,8 @@ static int apply_cpus(struct lp_planner *planner)
     return err;
 }
 
-/* ---- what is near ----------------------------------------------------------------------------- */
+/* ---- what is near -----------------------------------------------------------------------------
+ */
 
 static const char *device_name(const struct lp_device *device)
 {
@@ -170,7 +172,8 @@ static int choose_gpus(struct lp_planner *planner)
     return 0;
 }
 
-/* ---- ranks ------------------------------------------------------------------------------------ */
+/* ---- ranks ------------------------------------------------------------------------------------
+ */
 
 static const struct lp_rank alone = {.local = 0, .local_size = 1};
 
@@ -267,16 +270,17 @@ static unsigned deal_out(struct lp_planner *planner, unsigned kinds, unsigned in
     return last - first;
 }
 
-/* Where both kinds of cores reach for all, each is dealt out by itself, so that no rank has slow ones
- * only. */
+/* Where both kinds of cores reach for all, each is dealt out by itself, so that no rank has slow
+ * ones only. */
 static void split_by_rank(struct lp_planner *planner, unsigned index, unsigned count)
 {
     const struct lp_rank *rank = rank_of(planner);
     unsigned fast = KIND(LP_KIND_PERFORMANCE), slow = KIND(LP_KIND_EFFICIENCY);
     unsigned all = count_cores(planner, ALL_KINDS);
     bool apart = count_cores(planner, fast) >= count && count_cores(planner, slow) >= count;
-    unsigned mine = apart ? deal_out(planner, fast, index, count) + deal_out(planner, slow, index, count)
-                          : deal_out(planner, ALL_KINDS, index, count);
+    unsigned mine =
+        apart ? deal_out(planner, fast, index, count) + deal_out(planner, slow, index, count)
+              : deal_out(planner, ALL_KINDS, index, count);
     char list[LP_LIST_TEXT];
     lp_because(planner, "rank", "rank %d of %d on this node (%s): %u of %u core%s, CPUs %s",
                rank->local, rank->local_size, rank->local_from, mine, all, lp_plural(all),
@@ -323,8 +327,8 @@ static int apply_gpu_and_rank(struct lp_planner *planner, bool has_mask)
     if (err) {
         return err;
     }
-    /* The peers are those with the same near CPUs of all that are usable, so they are counted before
-     * anything is cut away. */
+    /* The peers are those with the same near CPUs of all that are usable, so they are counted
+     * before anything is cut away. */
     unsigned index, count;
     find_peers(planner, &index, &count);
     if (wants_gpu) {
@@ -336,8 +340,9 @@ static int apply_gpu_and_rank(struct lp_planner *planner, bool has_mask)
     }
     char list[LP_LIST_TEXT];
     if (has_mask && strncmp(rank->size_from, "rank.", 5) != 0) {
-        lp_because(planner, "rank", "rank %d of %d on this node (%s): the launcher has bound it to "
-                                    "CPUs %s, which are not split again",
+        lp_because(planner, "rank",
+                   "rank %d of %d on this node (%s): the launcher has bound it to "
+                   "CPUs %s, which are not split again",
                    rank->local, rank->local_size, rank->local_from,
                    lp_planner_list(planner->plan->usable, list));
     } else {
@@ -346,7 +351,8 @@ static int apply_gpu_and_rank(struct lp_planner *planner, bool has_mask)
     return 0;
 }
 
-/* ---- cache groups ----------------------------------------------------------------------------- */
+/* ---- cache groups -----------------------------------------------------------------------------
+ */
 
 static int apply_cache_groups(struct lp_planner *planner)
 {

@@ -27,27 +27,30 @@ struct lp_follower {
     bool *lost;   /* per place: its CPUs had been taken away at the last look */
 };
 
-/* ---- quota ------------------------------------------------------------------------------------ */
+/* ---- quota ------------------------------------------------------------------------------------
+ */
 
 static void follow_quota(struct lp_follower *follower, const struct lp_cgroup *cgroup,
                          const lp_cpuset *allowed)
 {
     const struct lp_follow_options *options = &follower->options;
     unsigned old = lp_pool_limit(options->pool);
-    unsigned width = lp_plan_width_now(options->plan, &follower->settings, cgroup, options->rank,
-                                       allowed);
+    unsigned width =
+        lp_plan_width_now(options->plan, &follower->settings, cgroup, options->rank, allowed);
     width = width < options->pool->width ? width : options->pool->width;
     if (width != old) {
         lp_pool_set_limit(options->pool, width);
-        lp_log(width < old ? LOOMP_LOG_WARNING : LOOMP_LOG_INFO,
-               "the limits of this process have changed (CPU quota %g, was %g; 0 is none): %u of %u "
-               "compute threads are used now, %u before",
-               cgroup->quota, follower->quota, width, options->pool->width, old);
+        lp_log(
+            width < old ? LOOMP_LOG_WARNING : LOOMP_LOG_INFO,
+            "the limits of this process have changed (CPU quota %g, was %g; 0 is none): %u of %u "
+            "compute threads are used now, %u before",
+            cgroup->quota, follower->quota, width, options->pool->width, old);
     }
     follower->quota = cgroup->quota;
 }
 
-/* ---- CPUs that are taken away ------------------------------------------------------------------ */
+/* ---- CPUs that are taken away ------------------------------------------------------------------
+ */
 
 static void bind_again(struct lp_follower *follower, struct lp_thread_card *card,
                        const lp_cpuset *cpus)
@@ -58,7 +61,8 @@ static void bind_again(struct lp_follower *follower, struct lp_thread_card *card
     }
 }
 
-/* A cpuset that shrinks moves threads elsewhere, and one that grows again does not move them back. */
+/* A cpuset that shrinks moves threads elsewhere, and one that grows again does not move them back.
+ */
 static void follow_places(struct lp_follower *follower, const lp_cpuset *allowed)
 {
     struct loomp_pool *pool = follower->options.pool;
@@ -71,8 +75,9 @@ static void follow_places(struct lp_follower *follower, const lp_cpuset *allowed
         char list[128];
         lp_cpuset_format(cpus, list, sizeof list);
         if (lost) {
-            lp_log(LOOMP_LOG_WARNING, "CPU %s has been taken away: the threads of place %u of "
-                                      "pool %s run elsewhere",
+            lp_log(LOOMP_LOG_WARNING,
+                   "CPU %s has been taken away: the threads of place %u of "
+                   "pool %s run elsewhere",
                    list, i, pool->options.name);
         } else {
             bind_again(follower, &pool->workers[i].card, cpus);
@@ -102,7 +107,8 @@ static void look(struct lp_follower *follower)
     lp_cgroup_fini(&cgroup);
 }
 
-/* ---- the thread ------------------------------------------------------------------------------- */
+/* ---- the thread -------------------------------------------------------------------------------
+ */
 
 static bool stopping(struct lp_follower *follower)
 {

@@ -414,6 +414,14 @@ void loomp_describe(loomp_runtime *runtime, FILE *out)
             parts->openmp_places, parts->two_runtimes ? "; libgomp is loaded too" : "");
     fprintf(out, "bind: %s\n", lp_settings_choice(parts->config, LP_BIND) == 0 ? "openmp"
                                                                              : "direct");
+    static const char *const adopted[] = {"compute.threads", "places", "pin"};
+    for (size_t i = 0; i < sizeof adopted / sizeof adopted[0]; i++) {
+        const char *source = loomp_config_source(parts->config, adopted[i]);
+        if (strncmp(source, "OMP_", 4) == 0) {
+            fprintf(out, "openmp: %s of the environment is taken as %s = %s\n", source, adopted[i],
+                    loomp_config_value(parts->config, adopted[i]));
+        }
+    }
     const struct lp_reasons *reasons = &parts->plan.reasons;
     for (unsigned i = 0; i < reasons->count; i++) {
         fprintf(out, "%s: %s\n", reasons->entries[i].key, reasons->entries[i].text);

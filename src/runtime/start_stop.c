@@ -64,11 +64,12 @@ static int read_settings(struct lp_parts *parts, const loomp_config *given)
     if (!parts->config) {
         return lp_fail(-ENOMEM, "no memory for the settings");
     }
-    if (given) {
-        return 0;
+    int err = lp_settings_read_openmp(parts->config);
+    if (err || given) {
+        return err;
     }
     const char *file = lp_settings_environment("LOOMP_CONFIG");
-    int err = file && *file ? loomp_config_file(parts->config, file) : 0;
+    err = file && *file ? loomp_config_file(parts->config, file) : 0;
     return err ? err : loomp_config_env(parts->config, "LOOMP");
 }
 

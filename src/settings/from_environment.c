@@ -4,12 +4,15 @@
 #include "settings/settings.h"
 
 #include "base/error.h"
+#include "base/log.h"
 #include "settings/batch.h"
 
 #include <ctype.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 static bool is_name(const char *text)
@@ -135,6 +138,78 @@ int loomp_config_env(loomp_config *config, const char *prefix)
             lp_batch_discard(&batch);
             return err;
         }
+    }
+    return lp_batch_commit(&batch, config);
+}
+
+/* ---- variables of OpenMP ----------------------------------------------------------------------
+ */
+
+/* Puts the value if it is good, and says so if it is not: libomp does not stop for it either. */
+static int offer(struct lp_batch *batch, enum lp_key key, const char *variable, const char *text)
+{
+    struct lp_given given = {.kind = LP_GIVEN_TEXT, .text = text};
+    int err = lp_batch_put(batch, key, &given, variable, variable);
+    if (err == -EINVAL) {
+        lp_log(LOOMP_LOG_WARNING, "%s; it is left out", loomp_error());
+    }
+    return err == -ENOMEM ? err : 0;
+}
+
+/* "4" or "4,2": the outermost level counts. */
+static int offer_number(struct lp_batch *batch, const char *variable, const char *text)
+{
+    char number[24];
+    text += strspn(text, " \t");
+    size_t bytes = strcspn(text, ", \t");
+    snprintf(number, sizeof number, "%.*s", (int)(bytes < sizeof number ? bytes : sizeof number),
+             text);
+    return offer(batch, LP_COMPUTE_THREADS, variable, number);
+}
+
+/* A list, or one of OpenMP's words that the setting has too, perhaps with a number: "cores(4)". */
+static int offer_places(struct lp_batch *batch, const char *text, bool has_number)
+{
+    static const char *const words[][2] = {
+        {"cores", "cores"}, {"threads", "threads"}, {"ll_caches", "l3"}, {"numa_domains", "numa"}};
+    text += strspn(text, " \t");
+    if (*text == '{' || *text == '!') {
+        return offer(batch, LP_PLACES, "OMP_PLACES", text);
+    }
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        size_t bytes = strlen(words[i][0]);
+        if (strncasecmp(text, words[i][0], bytes) != 0) {
+            continue;
+        }
+        const char *rest = text + bytes + strspn(text + bytes, " \t");
+        if (*rest && *rest != '(') {
+            continue;
+        }
+        int err = offer(batch, LP_PLACES, "OMP_PLACES", words[i][1]);
+        char number[24];
+        snprintf(number, sizeof number, "%.*s", *rest ? (int)strcspn(rest + 1, ")") : 0, rest + 1);
+        return err || has_number || !*rest ? err : offer_number(batch, "OMP_PLACES", number);
+    }
+    return 0;
+}
+
+int lp_settings_read_openmp(loomp_config *config)
+{
+    const char *threads = getenv("OMP_NUM_THREADS");
+    const char *places = getenv("OMP_PLACES");
+    const char *bind = getenv("OMP_PROC_BIND");
+    struct lp_batch batch;
+    lp_batch_init(&batch, LP_LAYER_OPENMP);
+    int err = threads && *threads ? offer_number(&batch, "OMP_NUM_THREADS", threads) : 0;
+    if (!err && places && *places) {
+        err = offer_places(&batch, places, threads && *threads);
+    }
+    if (!err && bind && strcasecmp(bind + strspn(bind, " \t"), "false") == 0) {
+        err = offer(&batch, LP_PIN, "OMP_PROC_BIND", "false");
+    }
+    if (err) {
+        lp_batch_discard(&batch);
+        return err;
     }
     return lp_batch_commit(&batch, config);
 }

@@ -76,6 +76,12 @@ loomp_config *lp_settings_copy(const loomp_config *config);
 /* What loomp_config_topology was given, or NULL. */
 struct hwloc_topology *lp_settings_topology(const loomp_config *config);
 
+/* What the user told every OpenMP program: OMP_NUM_THREADS as compute.threads, OMP_PLACES as places,
+ * OMP_PROC_BIND=false as pin; weaker than a settings file, stronger than a preset. What has no
+ * counterpart among the settings is left out, with a line in the log for what makes no sense. 0 or
+ * -ENOMEM. */
+int lp_settings_read_openmp(loomp_config *config);
+
 /* A variable of the environment as it is, or NULL. */
 const char *lp_settings_environment(const char *name);
 

@@ -15,7 +15,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { WORKERS = 3, JOBS = 64 };
+enum {
+    WORKERS = 3,
+    JOBS = 64
+};
 
 /* Three workers, also where there are fewer CPUs; nothing follows but what the test starts. */
 static loomp_runtime *three_workers(void)
@@ -34,7 +37,8 @@ static struct loomp_pool *compute(void)
     return lp_process.parts.compute;
 }
 
-/* ---- the limit of a pool ---------------------------------------------------------------------- */
+/* ---- the limit of a pool ----------------------------------------------------------------------
+ */
 
 struct crowd {
     loomp_job jobs[JOBS];
@@ -140,7 +144,8 @@ TEST(raising_the_limit_wakes_workers_for_what_waits)
     CHECK(loomp_stop(runtime) == 0);
 }
 
-/* ---- following --------------------------------------------------------------------------------- */
+/* ---- following ---------------------------------------------------------------------------------
+ */
 
 static char root[64];
 

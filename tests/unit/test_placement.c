@@ -15,7 +15,9 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 
-enum { TEXT = 8192 };
+enum {
+    TEXT = 8192
+};
 
 static const char *text_of(const lp_cpuset *set)
 {
@@ -92,9 +94,13 @@ struct planned {
     int err;
 };
 
-static const struct lp_plan_settings defaults = {
-    .pin = true,   .cpus = "",    .places = "cores", .gpu = "",
-    .io_cpus = "", .io_near = "", .io_threads = 1};
+static const struct lp_plan_settings defaults = {.pin = true,
+                                                 .cpus = "",
+                                                 .places = "cores",
+                                                 .gpu = "",
+                                                 .io_cpus = "",
+                                                 .io_near = "",
+                                                 .io_threads = 1};
 
 static void make(struct planned *planned, unsigned cores, unsigned smt,
                  const struct lp_plan_settings *settings)
@@ -390,7 +396,9 @@ static const char *const variables[] = {
     "KMP_USE_YIELD", "KMP_HOT_TEAMS_MODE", "KMP_STACKSIZE", "LIBOMP_NUM_HIDDEN_HELPER_THREADS",
     "KMP_AFFINITY",  "GOMP_CPU_AFFINITY"};
 
-enum { VARIABLES = sizeof variables / sizeof *variables };
+enum {
+    VARIABLES = sizeof variables / sizeof *variables
+};
 
 /* What the environment had before a test, which gets it back. */
 static char *kept[VARIABLES];
@@ -501,8 +509,7 @@ TEST(what_the_user_set_is_never_overwritten)
         CHECK(!binds || !getenv("OMP_PLACES") || strcmp(name, "OMP_PLACES") == 0);
         CHECK(!binds || !getenv("OMP_PROC_BIND") || strcmp(name, "OMP_PROC_BIND") == 0);
         bool stack = strcmp(name, "KMP_STACKSIZE") == 0 || strcmp(name, "OMP_STACKSIZE") == 0;
-        CHECK(lp_openmp_user_sets_stack() ==
-              (stack || getenv("OMP_STACKSIZE") != NULL));
+        CHECK(lp_openmp_user_sets_stack() == (stack || getenv("OMP_STACKSIZE") != NULL));
         CHECK(strcmp(name, "KMP_STACKSIZE") != 0 || !getenv("OMP_STACKSIZE"));
         if (strcmp(name, "KMP_USE_YIELD") == 0) {
             CHECK_TEXT(lp_openmp_late_default(0, true), "");
@@ -559,10 +566,10 @@ TEST(stacks_are_as_large_as_the_largest_opinion)
         const char *omp_stacksize;
         size_t bytes;
     } cases[] = {
-        {NULL, 8},     {"64M", 64},          {"64m", 64},         {" 64 M ", 64},
-        {"65536", 64}, {"65536K", 64},       {"65536k", 64},      {"67108864B", 64},
-        {"1G", 1024},  {"1000B", 8},         {"1M", 8},           {"", 8},
-        {"many", 8},   {"64 parsecs", 8},    {"0", 8},            {"1g", 1024},
+        {NULL, 8},     {"64M", 64},       {"64m", 64},    {" 64 M ", 64},
+        {"65536", 64}, {"65536K", 64},    {"65536k", 64}, {"67108864B", 64},
+        {"1G", 1024},  {"1000B", 8},      {"1M", 8},      {"", 8},
+        {"many", 8},   {"64 parsecs", 8}, {"0", 8},       {"1g", 1024},
     };
     struct rlimit before, limit;
     CHECK(getrlimit(RLIMIT_STACK, &before) == 0);

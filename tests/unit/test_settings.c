@@ -1274,6 +1274,89 @@ TEST(the_shipped_files_are_good_and_set_what_they_are_for)
     loomp_config_free(config);
 }
 
+/* ---- variables of OpenMP ----------------------------------------------------------------------
+ */
+
+/* The settings that these variables lead to; NULL is not set. */
+static loomp_config *config_of_openmp(const char *threads, const char *places, const char *bind)
+{
+    static const char *const names[] = {"OMP_NUM_THREADS", "OMP_PLACES", "OMP_PROC_BIND"};
+    const char *values[] = {threads, places, bind};
+    char *before[3];
+    loomp_config *config = loomp_config_new();
+    for (int i = 0; i < 3; i++) {
+        const char *old = getenv(names[i]);
+        before[i] = old ? strdup(old) : NULL;
+        values[i] ? setenv(names[i], values[i], 1) : unsetenv(names[i]);
+    }
+    CHECK(lp_settings_read_openmp(config) == 0);
+    for (int i = 0; i < 3; i++) {
+        before[i] ? setenv(names[i], before[i], 1) : unsetenv(names[i]);
+        free(before[i]);
+    }
+    return config;
+}
+
+TEST(the_number_of_openmp_threads_is_that_of_compute)
+{
+    static const struct {
+        const char *variable, *value;
+    } cases[] = {{"4", "4"}, {" 12 ", "12"}, {"3,2,1", "3"}, {"", "0"}, {"many", "0"}, {"-1", "0"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        loomp_config *config = config_of_openmp(cases[i].variable, NULL, NULL);
+        CHECK_TEXT(loomp_config_value(config, "compute.threads"), cases[i].value);
+        loomp_config_free(config);
+    }
+}
+
+TEST(places_of_openmp_are_taken_where_the_setting_has_them)
+{
+    static const struct {
+        const char *variable, *places, *threads;
+    } cases[] = {
+        {"{0:4},{4:4}", "{0:4},{4:4}", "0"},
+        {"cores", "cores", "0"},
+        {"THREADS", "threads", "0"},
+        {"ll_caches(3)", "l3", "3"},
+        {"numa_domains", "numa", "0"},
+        {"sockets", "cores", "0"},
+        {"coresandmore", "cores", "0"},
+        {"cores(x)", "cores", "0"},
+        {"cores(", "cores", "0"},
+        {"{x}", "cores", "0"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        loomp_config *config = config_of_openmp(NULL, cases[i].variable, NULL);
+        CHECK_TEXT(loomp_config_value(config, "places"), cases[i].places);
+        CHECK_TEXT(loomp_config_value(config, "compute.threads"), cases[i].threads);
+        loomp_config_free(config);
+    }
+    loomp_config *config = config_of_openmp("2", "cores(8)", NULL);
+    CHECK_TEXT(loomp_config_value(config, "compute.threads"), "2");
+    loomp_config_free(config);
+}
+
+TEST(only_a_false_binding_of_openmp_unpins)
+{
+    static const char *const binds[] = {"false", "FALSE", "true", "close", "spread,close", NULL};
+    for (size_t i = 0; i < sizeof binds / sizeof *binds; i++) {
+        loomp_config *config = config_of_openmp(NULL, NULL, binds[i]);
+        CHECK_TEXT(loomp_config_value(config, "pin"), i < 2 ? "false" : "true");
+        CHECK_TEXT(loomp_config_source(config, "pin"), i < 2 ? "OMP_PROC_BIND" : "default");
+        loomp_config_free(config);
+    }
+}
+
+TEST(a_file_is_stronger_than_variables_of_openmp)
+{
+    loomp_config *config = config_of_openmp("4", "threads", NULL);
+    CHECK_TEXT(loomp_config_source(config, "compute.threads"), "OMP_NUM_THREADS");
+    read_good(config, "compute: { threads = 6; };");
+    CHECK_TEXT(loomp_config_value(config, "compute.threads"), "6");
+    CHECK_TEXT(loomp_config_value(config, "places"), "threads");
+    loomp_config_free(config);
+}
+
 /* ---- copies ---------------------------------------------------------------------------------- */
 
 TEST(a_copy_is_independent_and_keeps_every_layer)

@@ -243,7 +243,11 @@ int info_options_read(struct info_options *options, int argc, char **argv)
         err = check_combination(options);
     }
     if (!err && options->output != INFO_HELP && options->output != INFO_VERSION) {
-        err = lp_options_other_sources(options->config, options->file);
+        bool here = !options->topology && !options->synthetic && !options->root;
+        err = here ? lp_settings_read_openmp(options->config) : 0;
+        if (!err) {
+            err = lp_options_other_sources(options->config, options->file);
+        }
     }
     if (err) {
         info_options_fini(options);

@@ -10,13 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-int lp_planner_no_memory(void)
-{
-    return lp_fail(-ENOMEM, "no memory for a plan");
-}
-
-/* ---- looking over the plan --------------------------------------------------------------------
- */
+/* ---- looking over the plan ------------------------------------------------------------------- */
 
 /* `once` holds the CPUs that have an owner, `twice` those that have several. */
 static void count_owner(const lp_cpuset *cpus, lp_cpuset *once, lp_cpuset *twice)
@@ -193,8 +187,7 @@ static int look_over(struct lp_planner *planner)
     return plan->reasons.incomplete || plan->warnings.incomplete ? lp_planner_no_memory() : 0;
 }
 
-/* ---- the steps --------------------------------------------------------------------------------
- */
+/* ---- the steps ------------------------------------------------------------------------------- */
 
 static int run_steps(struct lp_planner *planner)
 {

@@ -10,8 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* ---- the budget -------------------------------------------------------------------------------
- */
+/* ---- the budget ------------------------------------------------------------------------------ */
 
 /* Quotas are quotients of whole microseconds: what is this near to a whole number is one. */
 static const double rounding_error = 1e-9;
@@ -112,8 +111,7 @@ unsigned lp_plan_width_now(const struct lp_plan *plan, const struct lp_plan_sett
     return there > 0 ? there : 1;
 }
 
-/* ---- I/O --------------------------------------------------------------------------------------
- */
+/* ---- I/O ------------------------------------------------------------------------------------- */
 
 static int add_io_cpu(struct lp_planner *planner, unsigned index, int cpu)
 {

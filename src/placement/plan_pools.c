@@ -9,8 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- places -----------------------------------------------------------------------------------
- */
+/* ---- places ---------------------------------------------------------------------------------- */
 
 static int new_places(struct lp_pool_plan *pool, unsigned count)
 {
@@ -85,8 +84,7 @@ static int set_places(struct lp_planner *planner, struct lp_pool_plan *pool,
     return err;
 }
 
-/* ---- pools of the settings --------------------------------------------------------------------
- */
+/* ---- pools of the settings ------------------------------------------------------------------- */
 
 /* The CPUs that a pool may have by its own settings: NULL, all. */
 static int find_restriction(struct lp_planner *planner, const struct lp_pool_settings *settings,
@@ -257,8 +255,7 @@ static int place_pool(struct lp_planner *planner, const struct lp_pool_settings 
     return err;
 }
 
-/* ---- compute ----------------------------------------------------------------------------------
- */
+/* ---- compute --------------------------------------------------------------------------------- */
 
 /* The further hardware threads of cores that compute has a unit of, whole rounds of siblings. */
 static unsigned add_siblings(const struct lp_planner *planner, const struct lp_cpu **units,
@@ -403,8 +400,7 @@ static void explain_places(struct lp_planner *planner)
                                                 : "one cache group after the other");
 }
 
-/* ---- a pool for each GPU ----------------------------------------------------------------------
- */
+/* ---- a pool for each GPU --------------------------------------------------------------------- */
 
 /* owner[i]: which of the GPUs gets the i-th place of compute; a place near several goes to the one
  * with the fewest so far. */

@@ -8,8 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- cores ------------------------------------------------------------------------------------
- */
+/* ---- cores ----------------------------------------------------------------------------------- */
 
 /* The usable CPUs, and runs of them that are one core. */
 static int collect(struct lp_planner *planner)
@@ -50,8 +49,7 @@ static int by_rank_in_cache(const void *left, const void *right)
     return a->cpus[0]->core < b->cpus[0]->core ? -1 : a->cpus[0]->core > b->cpus[0]->core;
 }
 
-/* ---- units ------------------------------------------------------------------------------------
- */
+/* ---- units ----------------------------------------------------------------------------------- */
 
 static bool uses_all_threads(const struct lp_plan_settings *settings)
 {
@@ -151,8 +149,7 @@ static void explain_smt(struct lp_planner *planner)
                        : what[planner->settings->smt]);
 }
 
-/* ---- an explicit list of places ---------------------------------------------------------------
- */
+/* ---- an explicit list of places -------------------------------------------------------------- */
 
 static bool is_list(const char *places)
 {

@@ -10,22 +10,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *lp_planner_list(const lp_cpuset *set, char buffer[LP_LIST_TEXT])
-{
-    if (lp_cpuset_format(set, buffer, LP_LIST_TEXT) >= LP_LIST_TEXT) {
-        char *comma = memrchr(buffer, ',', LP_LIST_TEXT - 5);
-        strcpy(comma ? comma + 1 : buffer + LP_LIST_TEXT - 5, "...");
-    }
-    return buffer;
-}
-
 static bool is_empty(const lp_cpuset *set)
 {
     return lp_cpuset_first(set) < 0;
 }
 
-/* ---- what the kernel allows -------------------------------------------------------------------
- */
+/* ---- what the kernel allows ------------------------------------------------------------------ */
 
 static void describe_machine(struct lp_planner *planner)
 {
@@ -104,54 +94,7 @@ static int apply_cpus(struct lp_planner *planner)
     return err;
 }
 
-/* ---- what is near -----------------------------------------------------------------------------
- */
-
-static const char *device_name(const struct lp_device *device)
-{
-    return *device->pci ? device->pci : device->name;
-}
-
-void lp_planner_device_names(const struct lp_planner *planner, const unsigned *devices,
-                             unsigned count, char *buffer, size_t size)
-{
-    size_t used = 0;
-    buffer[0] = '\0';
-    for (unsigned i = 0; i < count && used < size; i++) {
-        used += (size_t)snprintf(buffer + used, size - used, "%s%s", i ? "," : "",
-                                 device_name(&planner->input->devices->entries[devices[i]]));
-    }
-}
-
-int lp_planner_near(struct lp_planner *planner, const char *key, const unsigned *devices,
-                    unsigned count, const lp_cpuset *within, lp_cpuset **near)
-{
-    const struct lp_device *entries = planner->input->devices->entries;
-    char names[128], list[LP_LIST_TEXT];
-    lp_planner_device_names(planner, devices, count, names, sizeof names);
-    *near = NULL;
-    lp_cpuset *set = lp_cpuset_new();
-    if (!set) {
-        return lp_planner_no_memory();
-    }
-    for (unsigned i = 0; i < count; i++) {
-        if (entries[devices[i]].local_known) {
-            lp_cpuset_or(set, entries[devices[i]].local);
-        }
-    }
-    if (is_empty(set)) {
-        lp_warn(planner, key, "the machine does not say which CPUs are near %s", names);
-    } else if (!lp_cpuset_intersects(set, within)) {
-        lp_warn(planner, key, "none of the CPUs near %s (%s) may be used", names,
-                lp_planner_list(set, list));
-    } else {
-        lp_cpuset_and(set, within);
-        *near = set;
-        return 0;
-    }
-    lp_cpuset_free(set);
-    return 0;
-}
+/* ---- what is near ---------------------------------------------------------------------------- */
 
 static int choose_gpus(struct lp_planner *planner)
 {
@@ -172,8 +115,7 @@ static int choose_gpus(struct lp_planner *planner)
     return 0;
 }
 
-/* ---- ranks ------------------------------------------------------------------------------------
- */
+/* ---- ranks ----------------------------------------------------------------------------------- */
 
 static const struct lp_rank alone = {.local = 0, .local_size = 1};
 
@@ -351,8 +293,7 @@ static int apply_gpu_and_rank(struct lp_planner *planner, bool has_mask)
     return 0;
 }
 
-/* ---- cache groups -----------------------------------------------------------------------------
- */
+/* ---- cache groups ---------------------------------------------------------------------------- */
 
 static int apply_cache_groups(struct lp_planner *planner)
 {

@@ -18,8 +18,7 @@ static double now_s(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* ---- what the settings ask for ----------------------------------------------------------------
- */
+/* ---- what the settings ask for --------------------------------------------------------------- */
 
 struct pools {
     unsigned count;
@@ -82,8 +81,7 @@ void lp_plan_settings_read(struct lp_plan_settings *settings, const loomp_config
     };
 }
 
-/* ---- looking around ---------------------------------------------------------------------------
- */
+/* ---- looking around -------------------------------------------------------------------------- */
 
 static bool wants_devices(const loomp_config *config, bool *failed)
 {

@@ -27,8 +27,7 @@ struct lp_follower {
     bool *lost;   /* per place: its CPUs had been taken away at the last look */
 };
 
-/* ---- quota ------------------------------------------------------------------------------------
- */
+/* ---- quota ----------------------------------------------------------------------------------- */
 
 static void follow_quota(struct lp_follower *follower, const struct lp_cgroup *cgroup,
                          const lp_cpuset *allowed)
@@ -49,8 +48,7 @@ static void follow_quota(struct lp_follower *follower, const struct lp_cgroup *c
     follower->quota = cgroup->quota;
 }
 
-/* ---- CPUs that are taken away ------------------------------------------------------------------
- */
+/* ---- CPUs that are taken away ---------------------------------------------------------------- */
 
 static void bind_again(struct lp_follower *follower, struct lp_thread_card *card,
                        const lp_cpuset *cpus)
@@ -107,8 +105,7 @@ static void look(struct lp_follower *follower)
     lp_cgroup_fini(&cgroup);
 }
 
-/* ---- the thread -------------------------------------------------------------------------------
- */
+/* ---- the thread ------------------------------------------------------------------------------ */
 
 static bool stopping(struct lp_follower *follower)
 {

@@ -142,8 +142,7 @@ int loomp_config_env(loomp_config *config, const char *prefix)
     return lp_batch_commit(&batch, config);
 }
 
-/* ---- variables of OpenMP ----------------------------------------------------------------------
- */
+/* ---- variables of OpenMP --------------------------------------------------------------------- */
 
 /* Puts the value if it is good, and says so if it is not: libomp does not stop for it either. */
 static int offer(struct lp_batch *batch, enum lp_key key, const char *variable, const char *text)

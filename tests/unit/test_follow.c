@@ -37,8 +37,7 @@ static struct loomp_pool *compute(void)
     return lp_process.parts.compute;
 }
 
-/* ---- the limit of a pool ----------------------------------------------------------------------
- */
+/* ---- the limit of a pool --------------------------------------------------------------------- */
 
 struct crowd {
     loomp_job jobs[JOBS];
@@ -144,8 +143,7 @@ TEST(raising_the_limit_wakes_workers_for_what_waits)
     CHECK(loomp_stop(runtime) == 0);
 }
 
-/* ---- following ---------------------------------------------------------------------------------
- */
+/* ---- following ------------------------------------------------------------------------------- */
 
 static char root[64];
 

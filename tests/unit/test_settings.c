@@ -1274,8 +1274,7 @@ TEST(the_shipped_files_are_good_and_set_what_they_are_for)
     loomp_config_free(config);
 }
 
-/* ---- variables of OpenMP ----------------------------------------------------------------------
- */
+/* ---- variables of OpenMP --------------------------------------------------------------------- */
 
 /* The settings that these variables lead to; NULL is not set. */
 static loomp_config *config_of_openmp(const char *threads, const char *places, const char *bind)

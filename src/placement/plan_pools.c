@@ -443,6 +443,7 @@ static int place_gpu_pool(struct lp_planner *planner, unsigned k, const unsigned
             lp_cpuset_or(all, compute->places[i].cpus);
         }
     }
+    pool->crowded = compute->crowded && (unsigned)lp_cpuset_count(all) < pool->count;
     lp_because(planner, key, "%u thread%s near %s (CPUs %s), shared with compute", pool->count,
                lp_plural(pool->count), pool->gpu, lp_planner_list(all, list));
     if (!count) {

@@ -9,7 +9,10 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-enum { LINE_BYTES = 512, REMEMBERED = 256 };
+enum {
+    LINE_BYTES = 512,
+    REMEMBERED = 256
+};
 
 /* guards sink, sink_arg, seen, seen_count */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -65,20 +68,17 @@ static bool is_new(const char *line)
     return true;
 }
 
-void lp_log(int32_t level, const char *format, ...)
+static void write_line(int32_t level, bool again, const char *format, va_list arguments)
 {
     static const char *const names[] = {"", "error", "warning", "info", "debug"};
     if (level > atomic_load_explicit(&max_level, memory_order_relaxed)) {
         return;
     }
     char line[LINE_BYTES];
-    va_list arguments;
-    va_start(arguments, format);
     vsnprintf(line, sizeof line, format, arguments);
-    va_end(arguments);
 
     pthread_mutex_lock(&lock);
-    bool write = level > LOOMP_LOG_WARNING || is_new(line);
+    bool write = again || level > LOOMP_LOG_WARNING || is_new(line);
     loomp_log_fn fn = sink;
     void *arg = sink_arg;
     pthread_mutex_unlock(&lock);
@@ -90,4 +90,20 @@ void lp_log(int32_t level, const char *format, ...)
     } else {
         fprintf(stderr, "loomp: %s: %s\n", names[level], line);
     }
+}
+
+void lp_log(int32_t level, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    write_line(level, false, format, arguments);
+    va_end(arguments);
+}
+
+void lp_log_event(int32_t level, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    write_line(level, true, format, arguments);
+    va_end(arguments);
 }

@@ -12,6 +12,9 @@ void lp_log_set_level(int32_t level);
  * lp_log_reset is dropped. Never call it with a lock held or on the hot path. */
 void lp_log(int32_t level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* The same for what happened just now: written as often as it happens. */
+void lp_log_event(int32_t level, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
 /* Forgets which warnings were written. */
 void lp_log_reset(void);
 

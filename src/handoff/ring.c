@@ -21,7 +21,7 @@
 #include "base/futex.h"
 
 #include <errno.h>
-#include <stdlib.h>
+#include <sys/mman.h>
 
 enum { FREE = 0, FULL = 1, TAKEN = 2 };
 
@@ -49,6 +49,13 @@ static struct lp_ring_cell *cell_at(const struct lp_ring *ring, uint64_t positio
     return &ring->cells[position & ring->mask];
 }
 
+/* Pages of the kernel's are zero; an allocator may have to clear memory that was used before, which
+ * for all queues together takes longer than the rest of a start. */
+static size_t bytes_of(const struct lp_ring *ring)
+{
+    return ((size_t)1 << ring->shift) * sizeof *ring->cells;
+}
+
 int lp_ring_init(struct lp_ring *ring, uint64_t limit)
 {
     ring->shift = 1;
@@ -57,8 +64,10 @@ int lp_ring_init(struct lp_ring *ring, uint64_t limit)
     }
     ring->mask = ((uint64_t)1 << ring->shift) - 1;
     ring->limit = limit;
-    ring->cells = calloc((size_t)1 << ring->shift, sizeof *ring->cells);
-    if (!ring->cells) {
+    ring->cells = mmap(NULL, bytes_of(ring), PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (ring->cells == MAP_FAILED) {
+        ring->cells = NULL;
         return lp_fail(-ENOMEM, "no memory for a queue of %llu jobs (queue_limit)",
                        (unsigned long long)limit);
     }
@@ -71,8 +80,10 @@ int lp_ring_init(struct lp_ring *ring, uint64_t limit)
 
 void lp_ring_fini(struct lp_ring *ring)
 {
-    free(ring->cells);
-    ring->cells = NULL;
+    if (ring->cells) {
+        munmap(ring->cells, bytes_of(ring));
+        ring->cells = NULL;
+    }
 }
 
 /* After a cell was freed. The compare-exchange or exchange that freed it was seq_cst, as is this

@@ -25,7 +25,10 @@ lp_cpuset *lp_online_cpus(const char *root)
     return lp_cpuset_parse(line);
 }
 
-bool lp_tid_bind(const struct lp_topology *topology, int tid, const lp_cpuset *set)
+void lp_tid_bind_within(const struct lp_topology *topology, int tid, const lp_cpuset *set,
+                        const lp_cpuset *allowed)
 {
-    return topology->is_this_system && hwloc_linux_set_tid_cpubind(topology->handle, tid, set) == 0;
+    if (tid && topology->is_this_system && lp_cpuset_intersects(set, allowed)) {
+        hwloc_linux_set_tid_cpubind(topology->handle, tid, set);
+    }
 }

@@ -10,7 +10,9 @@
  * Blocks on a file. */
 lp_cpuset *lp_online_cpus(const char *root);
 
-/* Binds a thread of this process, by the kernel's id; false if the kernel refuses. */
-bool lp_tid_bind(const struct lp_topology *topology, int tid, const lp_cpuset *set);
+/* Binds a thread of this process, by the kernel's id (0: nobody), if some of the CPUs are allowed. What
+ * the kernel refuses is left as it is. */
+void lp_tid_bind_within(const struct lp_topology *topology, int tid, const lp_cpuset *set,
+                        const lp_cpuset *allowed);
 
 #endif

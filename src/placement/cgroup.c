@@ -267,10 +267,10 @@ static bool read_mount(struct mount *mount, const struct kind *kind, const char 
     }
     unescape(fields[3]);
     unescape(fields[4]);
-    if (!normalise(fields[3]) || !normalise(fields[4])) {
+    /* A recorded tree must not lead out of itself. */
+    if (!normalise(fields[3]) || !normalise(fields[4]) || dots_of(fields[4]) > 0) {
         lp_log(LOOMP_LOG_WARNING,
-               "%s: `%s' has paths that do not begin with /; the line is "
-               "ignored",
+               "%s: `%s' has paths that do not begin with / or lead above it; the line is ignored",
                file, shown.text);
         return false;
     }

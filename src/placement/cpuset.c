@@ -91,9 +91,9 @@ int lp_cpuset_format(const lp_cpuset *set, char *buffer, size_t size)
     return hwloc_bitmap_list_snprintf(buffer, size, set);
 }
 
-static void mark(void *set, unsigned cpu)
+static void mark(void *set, unsigned first, unsigned last)
 {
-    hwloc_bitmap_set(set, cpu);
+    hwloc_bitmap_set_range(set, first, (int)last);
 }
 
 lp_cpuset *lp_cpuset_parse(const char *list)

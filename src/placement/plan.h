@@ -101,8 +101,8 @@ static inline const struct lp_pool_plan *lp_plan_compute(const struct lp_plan *p
 }
 
 /* How many threads of `compute` should run under these limits, for a plan that is in force: those with
- * a place among the allowed CPUs, as far as the quota goes; at least 1. compute.threads stands
- * against the quota that was there when it was chosen, not against a tighter one. */
+ * a place among the allowed CPUs, as far as a quota goes that is tighter than the one the plan was
+ * made under; at least 1. */
 unsigned lp_plan_width_now(const struct lp_plan *plan, const struct lp_plan_settings *settings,
                            const struct lp_cgroup *cgroup, const struct lp_rank *rank,
                            const lp_cpuset *allowed);

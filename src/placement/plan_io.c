@@ -105,7 +105,7 @@ unsigned lp_plan_width_now(const struct lp_plan *plan, const struct lp_plan_sett
     unsigned quota = quota_threads(cgroup, ranks, settings->rounding);
     unsigned others = plan->budget_of_others + settings->reserve;
     bool tighter = quota && (!plan->quota || quota < plan->quota);
-    if ((tighter || !settings->compute_threads) && quota && quota < there + others) {
+    if (tighter && quota < there + others) {
         there = quota > others ? quota - others : 1;
     }
     return there > 0 ? there : 1;

@@ -23,70 +23,70 @@ struct lp_follower {
     lp_thread *thread;
     _Atomic uint32_t *stirred;
     _Atomic uint32_t stop;
-    double quota; /* at the last look */
-    bool *lost;   /* per place: its CPUs had been taken away at the last look */
+    /* As they were at the last look. */
+    double quota;
+    lp_cpuset *allowed;
 };
 
-/* ---- quota ----------------------------------------------------------------------------------- */
+/* ---- quota ------------------------------------------------------------------------------------
+ */
 
-static void follow_quota(struct lp_follower *follower, const struct lp_cgroup *cgroup,
-                         const lp_cpuset *allowed)
+/* Where places have lost their CPUs, their threads share those of the others, so as many of the
+ * last places rest: the kernel then has a CPU for each thread. */
+static void follow_quota(struct lp_follower *follower, double quota, const struct lp_cgroup *cgroup)
 {
     const struct lp_follow_options *options = &follower->options;
     unsigned old = lp_pool_limit(options->pool);
-    unsigned width =
-        lp_plan_width_now(options->plan, &follower->settings, cgroup, options->rank, allowed);
+    unsigned width = lp_plan_width_now(options->plan, &follower->settings, cgroup, options->rank,
+                                       follower->allowed);
     width = width < options->pool->width ? width : options->pool->width;
     if (width != old) {
         lp_pool_set_limit(options->pool, width);
-        lp_log(
+        lp_log_event(
             width < old ? LOOMP_LOG_WARNING : LOOMP_LOG_INFO,
-            "the limits of this process have changed (CPU quota %g, was %g; 0 is none): %u of %u "
-            "compute threads are used now, %u before",
-            cgroup->quota, follower->quota, width, options->pool->width, old);
+            "the limits of this process have changed (CPU quota %g, was %g; 0 is none): %u "
+            "of %u compute threads are used now, %u before",
+            quota, follower->quota, width, options->pool->width, old);
     }
-    follower->quota = cgroup->quota;
+    follower->quota = quota;
 }
 
-/* ---- CPUs that are taken away ---------------------------------------------------------------- */
-
-static void bind_again(struct lp_follower *follower, struct lp_thread_card *card,
-                       const lp_cpuset *cpus)
-{
-    int tid = atomic_load_explicit(&card->tid, memory_order_acquire);
-    if (tid) {
-        lp_tid_bind(follower->options.topology, tid, cpus);
-    }
-}
-
-/* A cpuset that shrinks moves threads elsewhere, and one that grows again does not move them back.
+/* ---- CPUs that are taken away -----------------------------------------------------------------
  */
-static void follow_places(struct lp_follower *follower, const lp_cpuset *allowed)
+
+static void report_places(struct lp_follower *follower, const lp_cpuset *allowed)
 {
-    struct loomp_pool *pool = follower->options.pool;
+    const struct loomp_pool *pool = follower->options.pool;
     for (unsigned i = 0; i < pool->width; i++) {
         const lp_cpuset *cpus = pool->options.places[i].cpus;
-        bool lost = !lp_cpuset_intersects(cpus, allowed);
-        if (lost == follower->lost[i]) {
-            continue;
-        }
+        bool was = lp_cpuset_intersects(cpus, follower->allowed);
+        bool is = lp_cpuset_intersects(cpus, allowed);
         char list[128];
         lp_cpuset_format(cpus, list, sizeof list);
-        if (lost) {
-            lp_log(LOOMP_LOG_WARNING,
-                   "CPU %s has been taken away: the threads of place %u of "
-                   "pool %s run elsewhere",
-                   list, i, pool->options.name);
-        } else {
-            bind_again(follower, &pool->workers[i].card, cpus);
-            if (i < pool->gang.threads) {
-                bind_again(follower, &pool->gang.cards[i], cpus);
-            }
-            lp_log(LOOMP_LOG_INFO, "CPU %s is back: place %u of pool %s uses it again", list, i,
-                   pool->options.name);
+        if (was && !is) {
+            lp_log_event(LOOMP_LOG_WARNING,
+                         "CPU %s has been taken away: the threads of place %u "
+                         "of pool %s run elsewhere",
+                         list, i, pool->options.name);
+        } else if (is && !was) {
+            lp_log_event(LOOMP_LOG_INFO, "CPU %s is back: place %u of pool %s uses it again", list,
+                         i, pool->options.name);
         }
-        follower->lost[i] = lost;
     }
+}
+
+/* A cpuset that shrinks moves threads elsewhere, on older kernels all of them, and one that grows
+ * again does not always move them back: after each change all are bound again. */
+static void follow_places(struct lp_follower *follower, lp_cpuset *allowed)
+{
+    if (lp_cpuset_equal(allowed, follower->allowed)) {
+        lp_cpuset_free(allowed);
+        return;
+    }
+    report_places(follower, allowed);
+    lp_cpuset_free(follower->allowed);
+    follower->allowed = allowed;
+    follower->options.bind_again(follower->options.bind_arg, allowed);
 }
 
 static void look(struct lp_follower *follower)
@@ -95,13 +95,12 @@ static void look(struct lp_follower *follower)
     if (lp_cgroup_read(&cgroup, follower->options.root, 0)) {
         return; /* no memory: next time */
     }
-    lp_cpuset *online = cgroup.cpus ? NULL : lp_online_cpus(follower->options.root);
-    const lp_cpuset *allowed = cgroup.cpus ? cgroup.cpus
-                               : online    ? online
-                                           : follower->options.plan->usable;
-    follow_places(follower, allowed);
-    follow_quota(follower, &cgroup, allowed);
-    lp_cpuset_free(online);
+    lp_cpuset *allowed =
+        cgroup.cpus ? lp_cpuset_copy(cgroup.cpus) : lp_online_cpus(follower->options.root);
+    if (allowed) {
+        follow_places(follower, allowed);
+    }
+    follow_quota(follower, cgroup.quota, &cgroup);
     lp_cgroup_fini(&cgroup);
 }
 
@@ -137,19 +136,20 @@ int lp_follow_start(struct lp_follower **out, const struct lp_follow_options *op
                     _Atomic uint32_t *stirred)
 {
     struct lp_follower *follower = calloc(1, sizeof *follower);
-    bool *lost = calloc(options->pool->width, sizeof *lost);
-    if (!follower || !lost) {
+    lp_cpuset *allowed = lp_cpuset_copy(options->plan->usable);
+    if (!follower || !allowed) {
         free(follower);
-        free(lost);
+        lp_cpuset_free(allowed);
         return lp_fail(-ENOMEM, "no memory to follow changes of the CPU quota");
     }
     follower->options = *options;
-    follower->lost = lost;
+    follower->allowed = allowed;
+    follower->quota = options->quota;
     follower->stirred = stirred;
     lp_plan_settings_read(&follower->settings, options->config);
     int err = lp_thread_start(&follower->thread, "watch", 0, follow, follower);
     if (err) {
-        free(lost);
+        lp_cpuset_free(allowed);
         free(follower);
         return err;
     }
@@ -167,6 +167,6 @@ void lp_follow_stop(struct lp_follower *follower)
     atomic_store_explicit(follower->stirred, 1, memory_order_seq_cst);
     lp_futex_wake(follower->stirred, 1);
     lp_thread_join(follower->thread);
-    free(follower->lost);
+    lp_cpuset_free(follower->allowed);
     free(follower);
 }

@@ -16,6 +16,11 @@ struct lp_follow_options {
     const struct lp_plan *plan;
     const struct lp_rank *rank;
     struct loomp_pool *pool;
+    double quota; /* that the plan was made under */
+    /* Binds the runtime's threads to their places, as far as these CPUs reach; on the follower's
+     * thread. */
+    void (*bind_again)(void *arg, const lp_cpuset *allowed);
+    void *bind_arg;
     uint64_t period_ns;
 };
 

@@ -332,8 +332,7 @@ struct filler {
 
 static void add_card(struct filler *filler, const struct lp_thread_card *card, int role)
 {
-    int tid = atomic_load_explicit(&((struct lp_thread_card *)(uintptr_t)card)->tid,
-                                   memory_order_acquire);
+    int tid = lp_card_tid(card);
     if (!tid) {
         return;
     }

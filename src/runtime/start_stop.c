@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Owns starting and stopping. Start builds bottom up and on a failure takes down what it built; stop
- * is the same way back once nothing is under way. Entered by plain threads, one at a time. */
+/* Owns starting and stopping. Start builds bottom up and on a failure takes down what it built;
+ * stop is the same way back once nothing is under way. Entered by plain threads, one at a time. */
 #include "base/error.h"
 #include "base/log.h"
 #include "base/object_pool.h"
 #include "base/self.h"
 #include "job/job.h"
+#include "placement/affinity.h"
 #include "placement/openmp_environment.h"
 #include "runtime/runtime.h"
 #include "settings/settings.h"
@@ -43,6 +44,8 @@ static void before_exit(void)
     }
     uint32_t gate = atomic_load_explicit(&ledger->gate, memory_order_seq_cst);
     if (gate == LP_GATE_OPEN || gate == LP_GATE_SHUT) {
+        lp_follow_stop(lp_process.parts.follower);
+        lp_process.parts.follower = NULL;
         uint64_t deadline = lp_now_ns() + 1000000000u;
         lp_pool_freeze(lp_process.parts.blocking, deadline);
         lp_pool_freeze(lp_process.parts.compute, deadline);
@@ -56,7 +59,8 @@ static void register_handlers(void)
     atexit(before_exit);
 }
 
-/* ---- settings ----------------------------------------------------------------------------------- */
+/* ---- settings -----------------------------------------------------------------------------------
+ */
 
 static int read_settings(struct lp_parts *parts, const loomp_config *given)
 {
@@ -85,7 +89,8 @@ static void apply_process_settings(const loomp_config *config)
     lp_object_pool_set_limit((size_t)lp_settings_int(config, LP_CALL_POOL_SIZE));
 }
 
-/* ---- the parts ---------------------------------------------------------------------------------- */
+/* ---- the parts ----------------------------------------------------------------------------------
+ */
 
 static int make_plan(struct lp_parts *parts)
 {
@@ -99,8 +104,9 @@ static int make_plan(struct lp_parts *parts)
         lp_log(LOOMP_LOG_WARNING, "%s", parts->plan.warnings.entries[i].text);
     }
     for (unsigned i = 1; !err && i < parts->plan.pool_count; i++) {
-        lp_log(LOOMP_LOG_WARNING, "pool %s is planned but not started: this version runs compute "
-                                  "and blocking only, and leaves its CPUs alone",
+        lp_log(LOOMP_LOG_WARNING,
+               "pool %s is planned but not started: this version runs compute "
+               "and blocking only, and leaves its CPUs alone",
                parts->plan.pools[i].name);
     }
     return err;
@@ -109,8 +115,8 @@ static int make_plan(struct lp_parts *parts)
 /* A thread that searches uses up a quota that somebody else will miss later. */
 static double spin_us(const struct lp_parts *parts)
 {
-    bool limited = parts->survey.cgroup.quota > 0.0 &&
-                   !lp_settings_is_set(parts->config, LP_SPIN_US);
+    bool limited =
+        parts->survey.cgroup.quota > 0.0 && !lp_settings_is_set(parts->config, LP_SPIN_US);
     return limited ? 0.0 : lp_settings_double(parts->config, LP_SPIN_US);
 }
 
@@ -163,8 +169,7 @@ static int start_compute(struct lp_parts *parts)
     struct lp_openmp_environment environment;
     bool touch = lp_settings_choice(config, LP_BIND) == 0;
     lp_openmp_environment_warn();
-    int err =
-        lp_openmp_environment_set(&environment, &parts->plan, touch, options.stack_bytes);
+    int err = lp_openmp_environment_set(&environment, &parts->plan, touch, options.stack_bytes);
     if (err) {
         return err;
     }
@@ -256,6 +261,32 @@ static void free_parts(struct lp_parts *parts)
     memset((void *)parts, 0, sizeof *parts);
 }
 
+/* The threads of the follower's runtime, which live as long as it follows. */
+static void bind_again(void *arg, const lp_cpuset *allowed)
+{
+    struct lp_parts *parts = arg;
+    const struct lp_topology *topology = &parts->survey.topology;
+    for (unsigned i = 0; i < parts->loop_count; i++) {
+        struct loomp_thread_info info;
+        lp_loop_describe(parts->loops[i], &info);
+        lp_tid_bind_within(topology, info.tid, parts->plan.io[i].cpus, allowed);
+    }
+    struct loomp_pool *pool = parts->compute;
+    for (unsigned i = 0; i < pool->width; i++) {
+        lp_tid_bind_within(topology, lp_card_tid(&pool->workers[i].card),
+                           pool->options.places[i].cpus, allowed);
+    }
+    for (unsigned i = 0; i < pool->gang.threads; i++) {
+        lp_tid_bind_within(topology, lp_card_tid(&pool->gang.cards[i]),
+                           pool->options.places[i].cpus, allowed);
+    }
+    pool = parts->blocking;
+    for (unsigned i = 0; i < pool->options.threads; i++) {
+        lp_tid_bind_within(topology, lp_card_tid(&pool->blocking.cards[i]),
+                           pool->options.places[0].cpus, allowed);
+    }
+}
+
 static int start_following(struct lp_parts *parts)
 {
     if (!lp_settings_bool(parts->config, LP_FOLLOW)) {
@@ -269,6 +300,9 @@ static int start_following(struct lp_parts *parts)
                                .plan = &parts->plan,
                                .rank = &parts->survey.rank,
                                .pool = parts->compute,
+                               .quota = parts->survey.cgroup.quota,
+                               .bind_again = bind_again,
+                               .bind_arg = parts,
                                .period_ns = 1000000000u,
                            },
                            &parts->stirred);
@@ -328,8 +362,8 @@ int loomp_start(loomp_runtime **runtime, const loomp_config *config)
         struct loomp_runtime *engine = &lp_process.runtime;
         engine->compute = parts->compute;
         engine->blocking = parts->blocking;
-        engine->queue_policy = (enum lp_queue_policy)lp_settings_choice(parts->config,
-                                                                        LP_QUEUE_POLICY);
+        engine->queue_policy =
+            (enum lp_queue_policy)lp_settings_choice(parts->config, LP_QUEUE_POLICY);
         atomic_store_explicit(&ledger->discard, 0, memory_order_relaxed);
         pthread_once(&once, register_handlers);
         set_gate(LP_GATE_OPEN);
@@ -339,7 +373,8 @@ int loomp_start(loomp_runtime **runtime, const loomp_config *config)
     return err;
 }
 
-/* ---- stopping ----------------------------------------------------------------------------------- */
+/* ---- stopping -----------------------------------------------------------------------------------
+ */
 
 static int check_stopper(loomp_runtime *runtime)
 {
@@ -351,8 +386,9 @@ static int check_stopper(loomp_runtime *runtime)
     }
     if (lp_self.inside ||
         (lp_self.role != LP_PLAIN && !(lp_self.loop && lp_loop_is_attached(lp_self.loop)))) {
-        return lp_fail(-EDEADLK, "loomp_stop in a job or on a thread of loomp's would wait for itself; use "
-                                 "loomp_shutdown_notify");
+        return lp_fail(-EDEADLK,
+                       "loomp_stop in a job or on a thread of loomp's would wait for itself; use "
+                       "loomp_shutdown_notify");
     }
     if (lp_self.loop && lp_loop_is_running(lp_self.loop)) {
         return lp_fail(-EDEADLK, "loomp_stop inside ev_run of an attached loop; call it after "
@@ -389,8 +425,8 @@ static int detach_own_loop(void)
                   : 0;
 }
 
-/* Ends everything if nothing is under way; what the last callbacks brought may be, and then it has to
- * be waited for again. */
+/* Ends everything if nothing is under way; what the last callbacks brought may be, and then it has
+ * to be waited for again. */
 static bool take_down(void)
 {
     pthread_mutex_lock(&lp_process.lock);
@@ -446,7 +482,8 @@ int loomp_stop_now(loomp_runtime *runtime)
     return stop(runtime, true);
 }
 
-/* ---- attached loops ------------------------------------------------------------------------------ */
+/* ---- attached loops
+ * ------------------------------------------------------------------------------ */
 
 int loomp_attach(loomp_runtime *runtime, struct ev_loop *ev, loomp_loop **out)
 {
@@ -466,8 +503,7 @@ int loomp_attach(loomp_runtime *runtime, struct ev_loop *ev, loomp_loop **out)
               ? 0
               : lp_fail(-ESHUTDOWN, "loomp_attach: the runtime is shut down");
     if (!err) {
-        err = lp_loop_attach(
-            out, &(struct lp_loop_options){.runtime = runtime, .index = -1}, ev);
+        err = lp_loop_attach(out, &(struct lp_loop_options){.runtime = runtime, .index = -1}, ev);
     }
     if (err) {
         free(entry);

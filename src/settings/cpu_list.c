@@ -51,7 +51,8 @@ static int read_range(const char *list, const char **at, unsigned *first, unsign
     return 0;
 }
 
-int lp_cpu_list_parse(const char *list, void (*mark)(void *arg, unsigned cpu), void *arg)
+int lp_cpu_list_parse(const char *list, void (*mark)(void *arg, unsigned first, unsigned last),
+                      void *arg)
 {
     /* The first round only checks, so that a bad list marks nothing. */
     for (int round = 0; round < (mark ? 2 : 1); round++) {
@@ -62,8 +63,8 @@ int lp_cpu_list_parse(const char *list, void (*mark)(void *arg, unsigned cpu), v
             if (err != 0) {
                 return err;
             }
-            for (unsigned cpu = first; round == 1 && cpu <= last; cpu++) {
-                mark(arg, cpu);
+            if (round == 1) {
+                mark(arg, first, last);
             }
             if (*at == ',') {
                 at++;

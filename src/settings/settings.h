@@ -85,9 +85,10 @@ int lp_settings_read_openmp(loomp_config *config);
 /* A variable of the environment as it is, or NULL. */
 const char *lp_settings_environment(const char *name);
 
-/* Parses a CPU list like "0-5,8" by calling mark(arg, cpu) for each; 0 or -EINVAL with a sentence
+/* Parses a CPU list like "0-5,8" by calling mark(arg, first, last) for each range; 0 or -EINVAL with a sentence
  * that names the list. Used by the reader to refuse nonsense, by placement to use it. CPUs are
  * limited to 0..1048575. */
-int lp_cpu_list_parse(const char *list, void (*mark)(void *arg, unsigned cpu), void *arg);
+int lp_cpu_list_parse(const char *list, void (*mark)(void *arg, unsigned first, unsigned last),
+                      void *arg);
 
 #endif

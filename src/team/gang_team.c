@@ -207,12 +207,12 @@ static void wait_for_job(void *arg)
             lp_parking_withdraw(&gang->parking, 0);
         } else {
             lp_parking_sleep(&gang->parking, 0, UINT64_MAX);
-            lp_pool_stir(pool);
         }
     }
     lp_pool_sleep_if_frozen(pool);
     atomic_store_explicit(&gang->linger, 0, memory_order_relaxed); /* the places may have to wait */
     if (gang->item) {
+        lp_pool_stir(pool);
         unsigned width = pool->options.ops.width(gang->item);
         unsigned most = lp_pool_limit(pool);
         most = most < gang->threads ? most : gang->threads;
@@ -325,7 +325,7 @@ void lp_gang_rest_in_job(struct loomp_pool *pool, void (*wait)(void *arg), void 
 static bool served(struct until *until)
 {
     struct loomp_pool *pool = until->pool;
-    if (atomic_load_explicit(&pool->blocked, memory_order_seq_cst) >= lp_pool_limit(pool)) {
+    if (atomic_load_explicit(&pool->blocked, memory_order_seq_cst) >= lp_pool_open(pool)) {
         return true;
     }
     for (int i = 0; i < LP_PRIORITIES; i++) {

@@ -168,7 +168,7 @@ void lp_pool_wake_worker(struct loomp_pool *pool)
         return;
     }
     unsigned claim = atomic_load_explicit(&pool->claim, memory_order_seq_cst);
-    if (lp_parking_wake_between(&pool->parking, claim, lp_pool_limit(pool))) {
+    if (lp_parking_wake_between(&pool->parking, claim, lp_pool_open(pool))) {
         return;
     }
     /* With a gang on all places, or on all whose jobs do not wait, the last worker keeps the time and
@@ -182,15 +182,6 @@ void lp_pool_wake_worker(struct loomp_pool *pool)
 void lp_pool_wake_for_gang(struct loomp_pool *pool)
 {
     lp_parking_wake_lowest(&pool->gang.parking, 0);
-}
-
-void lp_pool_stir(struct loomp_pool *pool)
-{
-    _Atomic uint32_t *stirred = pool->options.stirred;
-    if (stirred && !atomic_load_explicit(stirred, memory_order_seq_cst) &&
-        !atomic_exchange_explicit(stirred, 1, memory_order_seq_cst)) {
-        lp_futex_wake(stirred, 1);
-    }
 }
 
 void lp_pool_places_freed(struct loomp_pool *pool)

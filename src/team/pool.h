@@ -5,6 +5,7 @@
 #ifndef LP_TEAM_POOL_H
 #define LP_TEAM_POOL_H
 
+#include "base/futex.h"
 #include "base/platform.h"
 #include "base/thread.h"
 #include "handoff/completion.h"
@@ -36,7 +37,7 @@ struct lp_pool_options {
     bool blocking;
     bool crowded; /* several threads share a CPU */
     bool local_memory; /* threads take memory from the NUMA node of their place */
-    /* Set and woken when a thread wakes up to work, unless it is set; NULL: nobody wants to know. */
+    /* Set and woken when a thread takes work, unless it is set; NULL: nobody wants to know. */
     _Atomic uint32_t *stirred;
     size_t stack_bytes;
     uint64_t queue_limit;
@@ -159,16 +160,30 @@ static inline unsigned lp_pool_limit(struct loomp_pool *pool)
     return atomic_load_explicit(&pool->limit, memory_order_seq_cst);
 }
 
+/* The places from it on are in nobody's use: a job that waits uses no CPU, so another place may. */
+static inline unsigned lp_pool_open(struct loomp_pool *pool)
+{
+    unsigned open = lp_pool_limit(pool) + atomic_load_explicit(&pool->blocked, memory_order_seq_cst);
+    return open < pool->width ? open : pool->width;
+}
+
 /* Whether a gang leaves nobody to serve: it has all places, or all but those whose jobs wait. */
 static inline bool lp_pool_all_claimed(struct loomp_pool *pool)
 {
     unsigned claim = atomic_load_explicit(&pool->claim, memory_order_seq_cst);
     return claim && claim + atomic_load_explicit(&pool->blocked, memory_order_seq_cst) >=
-                        lp_pool_limit(pool);
+                        lp_pool_open(pool);
 }
 
-/* A thread has woken up to work: tells whoever follows that. */
-void lp_pool_stir(struct loomp_pool *pool);
+/* A thread has taken work: tells whoever follows that. */
+static inline void lp_pool_stir(struct loomp_pool *pool)
+{
+    _Atomic uint32_t *stirred = pool->options.stirred;
+    if (stirred && !atomic_load_explicit(stirred, memory_order_seq_cst) &&
+        !atomic_exchange_explicit(stirred, 1, memory_order_seq_cst)) {
+        lp_futex_wake(stirred, 1);
+    }
+}
 
 /* Places have been given back: wakes jobs that want theirs after a wait, and a worker if there is
  * work. After the change, which must be seq_cst. */
@@ -190,6 +205,13 @@ void lp_pool_drop_thread(void);
 static inline void lp_card_state(struct lp_thread_card *card, uint32_t state)
 {
     atomic_store_explicit(&card->state, state, memory_order_relaxed);
+}
+
+/* 0: there is no such thread yet. */
+static inline int lp_card_tid(const struct lp_thread_card *card)
+{
+    return atomic_load_explicit(&((struct lp_thread_card *)(uintptr_t)card)->tid,
+                                memory_order_acquire);
 }
 
 static inline void lp_card_count(struct lp_thread_card *card)

@@ -26,11 +26,15 @@ void lp_team_run(struct loomp_pool *pool, void *item)
     run(item);
 }
 
+static bool is_the_gangs(struct loomp_pool *pool, unsigned index)
+{
+    return index < atomic_load_explicit(&pool->claim, memory_order_seq_cst);
+}
+
 /* By a gang, or by nobody: beyond the pool's limit. */
 static bool is_claimed(struct loomp_pool *pool, unsigned index)
 {
-    return index < atomic_load_explicit(&pool->claim, memory_order_seq_cst) ||
-           index >= lp_pool_limit(pool);
+    return is_the_gangs(pool, index) || index >= lp_pool_open(pool);
 }
 
 static void tell_gang_leader(struct loomp_pool *pool)
@@ -89,6 +93,7 @@ static bool serve_one(struct loomp_pool *pool, struct lp_worker *worker)
     if (!item) {
         return false;
     }
+    lp_pool_stir(pool);
     tell_gang_leader(pool);
     look_behind(pool, worker);
     lp_card_state(&worker->card, LOOMP_STATE_BUSY);
@@ -135,7 +140,6 @@ static void idle(struct loomp_pool *pool, struct lp_worker *worker, unsigned ind
         } else {
             lp_parking_sleep(&pool->parking, index, UINT64_MAX);
             until = lp_parking_woken_at_ns(&pool->parking, index);
-            lp_pool_stir(pool);
         }
         take_place(worker);
     }
@@ -244,7 +248,7 @@ void lp_worker_reenter_place(struct loomp_pool *pool)
     }
     while (in_time) {
         take_place(worker);
-        if (!is_claimed(pool, index)) {
+        if (!is_the_gangs(pool, index)) {
             break;
         }
         free_place(pool, worker);
@@ -252,7 +256,7 @@ void lp_worker_reenter_place(struct loomp_pool *pool)
         atomic_fetch_add_explicit(&pool->place_waiters, 1, memory_order_seq_cst);
         /* Look again: a release before the announcement did not wake us (pairs with
          * lp_gang_release: claim, epoch, then waiters). */
-        if (is_claimed(pool, index)) {
+        if (is_the_gangs(pool, index)) {
             in_time = lp_futex_wait(&pool->place_epoch, epoch, deadline);
         }
         atomic_fetch_sub_explicit(&pool->place_waiters, 1, memory_order_seq_cst);

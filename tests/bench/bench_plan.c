@@ -1,16 +1,22 @@
 /* SPDX-License-Identifier: MIT */
-/* What placement costs: a plan for 2, 64 and 1024 CPUs, loading the topology in each way there is, and
- * start and stop of a runtime, with the part of it that looks around. Usage: bench_plan [REPETITIONS] */
+/* What placement costs: a plan for 2, 64 and 1024 CPUs, loading the topology in each way there is,
+ * and start and stop of a runtime, with the part of it that looks around. Usage: bench_plan
+ * [REPETITIONS] */
 #include "bench.h"
 
 #include "base/error.h"
 #include "placement/device_find.h"
 #include "placement/survey.h"
+#include "runtime/runtime.h"
 
 #include <hwloc.h>
 #include <unistd.h>
 
-enum { MOST = 1000, GPUS = 8, RANKS = 64 };
+enum {
+    MOST = 1000,
+    GPUS = 8,
+    RANKS = 64
+};
 
 static long repetitions = 200;
 static double samples[MOST];
@@ -29,7 +35,7 @@ static void row(const char *what, double *values, long count)
     printf("  %-44s %9.0f %9.0f %9.0f %9.0f\n", what, values[0], s.p50, s.p99, s.max);
 }
 
-/* ---- plans -------------------------------------------------------------------------------------- */
+/* ---- plans -------------------------------------------------------------------------------- */
 
 static const struct {
     const char *name;
@@ -56,7 +62,9 @@ static const struct {
     {"list", NULL, LP_SMT_USE, LP_COMPACT},
 };
 
-enum { MODES = sizeof modes / sizeof modes[0] };
+enum {
+    MODES = sizeof modes / sizeof modes[0]
+};
 
 /* Each of 8 GPUs is near its share of the CPUs. */
 static void add_gpus(struct lp_devices *devices, struct lp_device *entries,
@@ -64,7 +72,8 @@ static void add_gpus(struct lp_devices *devices, struct lp_device *entries,
 {
     *devices = (struct lp_devices){.count = GPUS, .entries = entries};
     for (unsigned k = 0; k < GPUS; k++) {
-        entries[k] = (struct lp_device){.kind = LP_DEVICE_GPU, .visible = true, .local_known = true};
+        entries[k] =
+            (struct lp_device){.kind = LP_DEVICE_GPU, .visible = true, .local_known = true};
         snprintf(entries[k].name, sizeof entries[k].name, "gpu%u", k);
         snprintf(entries[k].vendor, sizeof entries[k].vendor, "nvidia");
         snprintf(entries[k].pci, sizeof entries[k].pci, "0000:%02x:00.0", 16 * k);
@@ -105,13 +114,13 @@ static void time_machine(unsigned which)
     struct lp_rank rank = {.local = RANKS / 2 - 1, .local_size = RANKS};
     char name[64];
     for (unsigned mode = 0; mode < MODES; mode++) {
-        struct lp_plan_settings settings = {.pin = true, .cpus = "", .gpu = "", .io_cpus = "",
-                                            .io_near = "", .io_threads = 1};
+        struct lp_plan_settings settings = {
+            .pin = true, .cpus = "", .gpu = "", .io_cpus = "", .io_near = "", .io_threads = 1};
         settings.places = modes[mode].places ? modes[mode].places : list;
         settings.smt = modes[mode].smt;
         settings.spread = modes[mode].spread;
-        struct lp_plan_input input = {.machine = machine, .devices = &devices,
-                                      .settings = &settings};
+        struct lp_plan_input input = {
+            .machine = machine, .devices = &devices, .settings = &settings};
         snprintf(name, sizeof name, "%s: %s", machines[which].name, modes[mode].name);
         time_plan(name, &input);
         if (machine->cpu_count < RANKS * 2) {
@@ -119,7 +128,8 @@ static void time_machine(unsigned which)
         }
         settings.gpu = "0,1,2,3,4,5,6,7";
         settings.gpu_pools = LP_GPU_EACH;
-        snprintf(name, sizeof name, "%s: %s, %d GPUs", machines[which].name, modes[mode].name, GPUS);
+        snprintf(name, sizeof name, "%s: %s, %d GPUs", machines[which].name, modes[mode].name,
+                 GPUS);
         time_plan(name, &input);
         if (!modes[mode].places) {
             continue; /* most of the list is not this rank's: an error */
@@ -136,7 +146,7 @@ static void time_machine(unsigned which)
     lp_topology_fini(&topology);
 }
 
-/* ---- topologies ----------------------------------------------------------------------------------- */
+/* ---- topologies --------------------------------------------------------------------------- */
 
 /* As an application loads it that wants to know nothing special. */
 static hwloc_topology_t load_by_hand(bool devices)
@@ -187,7 +197,7 @@ static void time_topologies(const char *cache)
     hwloc_topology_destroy(given);
 }
 
-/* ---- start and stop ------------------------------------------------------------------------------- */
+/* ---- start and stop ----------------------------------------------------------------------- */
 
 static loomp_config *new_config(const char *const *settings)
 {
@@ -235,7 +245,7 @@ static void time_parts(const loomp_config *config)
 
 static void time_starts(const char *what, const char *const *settings)
 {
-    static double stops[MOST];
+    static double stops[MOST], beyond[MOST];
     static bool is_first = true; /* it has libomp to start, too */
     loomp_config *config = new_config(settings);
     char name[64];
@@ -244,17 +254,21 @@ static void time_starts(const char *what, const char *const *settings)
         double start = bench_now_us();
         need(loomp_start(&runtime, config));
         double started = bench_now_us();
+        double topology_us = lp_process.parts.survey.topology_s * 1e6;
         need(loomp_stop(runtime));
         if (i >= 0) {
             samples[i] = started - start;
+            beyond[i] = samples[i] - topology_us;
             stops[i] = bench_now_us() - started;
         } else if (is_first) {
             printf("  %-44s %9.0f\n", "the first start of the process", started - start);
+            printf("  %-44s %9.0f\n", "  beyond the topology load", started - start - topology_us);
             is_first = false;
         }
     }
     snprintf(name, sizeof name, "start, %s", what);
     row(name, samples, repetitions);
+    row("  beyond the topology load", beyond, repetitions);
     snprintf(name, sizeof name, "stop, %s", what);
     row(name, stops, repetitions);
     time_parts(config);

@@ -213,11 +213,51 @@ static bool live(const loomp_config *config)
 
 /* ---- in this process, whose threads stay for the next start ---------------------------------- */
 
+static int pass_gate(loomp_job *job)
+{
+    gate_pass(job->data);
+    return 0;
+}
+
+static int pass_gate_in_call(void *arg)
+{
+    gate_pass(arg);
+    return 0;
+}
+
+/* How many threads the blocking pool makes, and how many objects of calls and posts are out at once,
+ * depends on timing; both are kept. So as many as there can be are made once, all together. */
+static void fill_pools(const loomp_config *config)
+{
+    enum {
+        BLOCKING = 2, /* blocking.threads */
+        AT_ONCE = 8
+    };
+    struct gate gate = GATE_INIT;
+    loomp_job jobs[BLOCKING];
+    loomp_runtime *runtime = NULL;
+    if (!CHECK(loomp_start(&runtime, config) == 0)) {
+        return;
+    }
+    for (int i = 0; i < BLOCKING; i++) {
+        loomp_job_init(&jobs[i], pass_gate, NULL);
+        jobs[i].data = &gate;
+        CHECK(loomp_submit_blocking(runtime, &jobs[i]) == 0);
+    }
+    gate_wait_for_arrivals(&gate, BLOCKING);
+    for (int i = 0; i < AT_ONCE; i++) {
+        CHECK(loomp_call(runtime, pass_gate_in_call, &gate, NULL, NULL) == 0);
+    }
+    gate_open(&gate);
+    CHECK(loomp_stop(runtime) == 0);
+}
+
 static void sweep(enum fault kind)
 {
     loomp_config *config = config_under_test();
     /* twice, until thread objects, pools and the like are there */
     CHECK(live(config) && live(config));
+    fill_pools(config);
     long blocks = atomic_load(&live_blocks);
     int descriptors = open_descriptors();
     long n = 1;

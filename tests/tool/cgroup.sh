@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # In real control groups: what loomp-info plans in them, and how a runtime follows their limits when
-# they change. Makes groups of its own below that of the caller (of cgroup v2: below the nearest group
-# above it that hands both controllers down), removes them at the end, and changes no others.
-# Usage: by `make check`, or with top_builddir set; as root, or where the caller's groups are its own.
+# they change. Makes groups of its own below that of the caller (of cgroup v2: below the nearest
+# group above it that hands both controllers down), removes them at the end, and changes no others.
+# Usage: by `make check`, or with top_builddir set; as root, or in groups that are the caller's own.
 . "$(dirname "$0")/../lib/check.sh"
 
 info=${top_builddir:-$top_srcdir}/src/loomp-info
@@ -212,7 +212,7 @@ fi
 
 mkfifo "$scratch/lines" || exit 99
 
-# begin NAME: a program with two compute threads works in that group; its lines come by descriptor 3.
+# begin NAME: a program with two compute threads works in that group; its lines come by file 3.
 begin()
 {
     (enter "$1" && exec env LOOMP_COMPUTE_THREADS=2 LOOMP_LOG_LEVEL=info "$limits") \
@@ -259,8 +259,8 @@ masks()
     done
 }
 
-# forget_masks CPU: what kernels before 6.2 do to a thread that was bound to a CPU which is taken away;
-# later ones bind it again by themselves when the CPU comes back.
+# forget_masks CPU: what kernels before 6.2 do to a thread that was bound to a CPU which is taken
+# away; later ones bind it again by themselves when the CPU comes back.
 forget_masks()
 {
     command -v taskset >/dev/null || return 0

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* For cgroup.sh, which changes the limits of this process while it works: runs one gang after
- * another until SIGTERM, and writes a line "width N" whenever a gang is not as wide as the one before
- * it, and a line "log ..." for each of loomp's. */
+ * another until SIGTERM, and writes a line "width N" whenever a gang is not as wide as the one
+ * before it, and a line "log ..." for each of loomp's. */
 #include <loomp.h>
 
 #include <omp.h>

@@ -41,25 +41,28 @@ link_and_run "$scratch"/objects/*.o || {
     exit 1
 }
 
-# plant WHAT FILE FROM TO: the line of that file of placement/ that has the text FROM, only once, gets
-# TO in its place.
+# plant WHAT FROM TO: where the sources have the text FROM, once, they get TO in its place.
 planted=0
 plant()
 {
     what=$1
-    original=$top_srcdir/src/placement/$2
-    faulty=$sources/placement/$2
-    from=$3 to=$4 awk '
+    original=$(grep -lF -- "$2" "$top_srcdir"/src/placement/*.c)
+    if [ "$(echo "$original" | grep -c .)" != 1 ]; then
+        fail "$what: \"$2\" is not in one file of src/placement: plant it elsewhere"
+        return
+    fi
+    faulty=$sources/placement/$(basename "$original")
+    from=$2 to=$3 awk '
         BEGIN { from = ENVIRON["from"] }
         { at = index($0, from) }
         at { found++; $0 = substr($0, 1, at - 1) ENVIRON["to"] substr($0, at + length(from)) }
         { print }
         END { exit found == 1 ? 0 : 1 }' "$original" >"$faulty" || {
-        fail "$what: src/placement/$2 does not have \"$3\" once: plant it elsewhere"
+        fail "$what: $original has \"$2\" more than once: plant it elsewhere"
         cp "$original" "$faulty"
         return
     }
-    kept=$scratch/objects/$(basename "$2" .c).o
+    kept=$scratch/objects/$(basename "$original" .c).o
     mv "$kept" "$scratch/kept.o"
     if ! compile "$faulty" "$kept"; then
         fail "$what: does not compile"
@@ -76,17 +79,17 @@ plant()
     cp "$original" "$faulty"
 }
 
-plant "the siblings of a core in the wrong order" plan_units.c \
+plant "the siblings of a core in the wrong order" \
     'core->cpus[k];' 'core->cpus[core->count - 1 - k];'
-plant "a quota is rounded to the nearest, not down" plan_io.c \
+plant "a quota is rounded to the nearest, not down" \
     'floor(quota + rounding_error)' 'floor(quota + 0.5 + rounding_error)'
-plant "the setting cpus is not intersected with what is allowed" plan_usable.c \
+plant "the setting cpus is not intersected with what is allowed" \
     'lp_cpuset_and(usable, wanted);' 'lp_cpuset_or(usable, wanted);'
-plant "the CPUs near a device are not intersected with what is allowed" plan_usable.c \
+plant "the CPUs near a device are not intersected with what is allowed" \
     'lp_cpuset_and(set, within);' 'lp_cpuset_or(planner->plan->usable, set);'
-plant "CPUs are counted and not taken by their number" plan_units.c \
+plant "CPUs are counted and not taken by their number" \
     'planner->plan->usable, cpu->os)' 'planner->plan->usable, i)'
-plant "nothing is kept back" plan_io.c \
+plant "nothing is kept back" \
     '? limit - reserve : 1' '? limit : 1'
 
 finish "$planted planted faults were caught"

@@ -211,6 +211,13 @@ static void wait_for(const int *what, int count)
     pthread_mutex_unlock(&log_lock);
 }
 
+/* The threads of the test stay where they are: the CPUs of the recorded machine are not ours. */
+static void bind_nobody(void *arg, const lp_cpuset *allowed)
+{
+    (void)arg;
+    (void)allowed;
+}
+
 struct following {
     loomp_runtime *runtime;
     struct lp_follower *follower;
@@ -241,6 +248,7 @@ static void begin_following(struct following *following)
                               .plan = &parts->plan,
                               .rank = NULL,
                               .pool = parts->compute,
+                              .bind_again = bind_nobody,
                               .period_ns = 1000000,
                           },
                           &following->stirred) == 0);

@@ -417,13 +417,15 @@ struct marks {
     unsigned count, first, last, sum;
 };
 
-static void mark(void *arg, unsigned cpu)
+static void mark(void *arg, unsigned first, unsigned last)
 {
     struct marks *marks = arg;
-    marks->first = marks->count ? marks->first : cpu;
-    marks->last = cpu;
-    marks->sum += cpu;
-    marks->count++;
+    marks->first = marks->count ? marks->first : first;
+    marks->last = last;
+    for (unsigned cpu = first; cpu <= last; cpu++) {
+        marks->sum += cpu;
+        marks->count++;
+    }
 }
 
 TEST(a_cpu_list_marks_each_cpu)

@@ -18,10 +18,11 @@ lp_cpuset *lp_online_cpus(const char *root)
     }
     bool read = fgets(line, sizeof line, file);
     fclose(file);
-    if (!read) {
-        return NULL;
+    char *end = read ? strchr(line, '\n') : NULL;
+    if (!end) {
+        return NULL; /* cut, it would be another list */
     }
-    line[strcspn(line, "\n")] = '\0';
+    *end = '\0';
     return lp_cpuset_parse(line);
 }
 

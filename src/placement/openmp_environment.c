@@ -13,9 +13,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/resource.h>
 
-enum { PLACES, PROC_BIND, STACKSIZE, HIDDEN_HELPER, HIDDEN_THREADS, USE_YIELD, HOT_TEAMS };
+enum {
+    PLACES,
+    PROC_BIND,
+    STACKSIZE,
+    HIDDEN_HELPER,
+    HIDDEN_THREADS,
+    USE_YIELD,
+    HOT_TEAMS
+};
 
 static const char *const names[LP_OPENMP_VARIABLES] = {
     [PLACES] = "OMP_PLACES",
@@ -23,8 +32,8 @@ static const char *const names[LP_OPENMP_VARIABLES] = {
     [STACKSIZE] = "OMP_STACKSIZE",
     /* eight unbound threads that nobody asked for */
     [HIDDEN_HELPER] = "LIBOMP_USE_HIDDEN_HELPER_TASK",
-    /* and with the helpers off but not their number, libomp 14 miscounts its free slots: an assertion
-     * stops the process when some 24 threads have met a pragma */
+    /* and with the helpers off but not their number, libomp 14 miscounts its free slots: an
+     * assertion stops the process when some 24 threads have met a pragma */
     [HIDDEN_THREADS] = "LIBOMP_NUM_HIDDEN_HELPER_THREADS",
     /* two teams make libomp believe it is oversubscribed and yield in every spin; one place, one
      * team keeps that from being true (probe two-teams), unless the plan itself crowds the CPUs */
@@ -33,10 +42,11 @@ static const char *const names[LP_OPENMP_VARIABLES] = {
     [HOT_TEAMS] = "KMP_HOT_TEAMS_MODE",
 };
 
-/* What the user had set when a runtime was started. Late defaults are asked for while our own values
- * are in the environment. Written by start, read by the leader that it creates. */
+/* What the user had set when a runtime was started. Late defaults are asked for while our own
+ * values are in the environment. Written by start, read by the leader that it creates. */
 static bool users[LP_OPENMP_VARIABLES];
 static bool user_silences;
+static bool have_told_to_bind;
 
 static void look_at_users(void)
 {
@@ -84,8 +94,16 @@ static int set_places(struct lp_openmp_environment *environment, const struct lp
         err = set_if_unset(environment, PROC_BIND, "close");
     }
     environment->has_places = !err;
+    have_told_to_bind |= environment->was_set[PROC_BIND];
     free(places);
     return err;
+}
+
+bool lp_openmp_may_bind(void)
+{
+    const char *bind = getenv("OMP_PROC_BIND");
+    return have_told_to_bind || (bind && strcasecmp(bind, "false") != 0) ||
+           (getenv("OMP_PLACES") && !bind) || getenv("KMP_AFFINITY") || getenv("GOMP_CPU_AFFINITY");
 }
 
 int lp_openmp_environment_set(struct lp_openmp_environment *environment, const struct lp_plan *plan,
@@ -144,7 +162,8 @@ const char *lp_openmp_late_default(unsigned index, bool crowded)
     }
 }
 
-/* OMP_STACKSIZE: a number with B, K (default), M or G; 0 for anything else, as libomp ignores it. */
+/* OMP_STACKSIZE: a number with B, K (default), M or G; 0 for anything else, as libomp ignores it.
+ */
 static size_t stacksize_of_environment(void)
 {
     const char *text = getenv("OMP_STACKSIZE");

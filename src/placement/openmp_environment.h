@@ -25,6 +25,10 @@ int lp_openmp_environment_set(struct lp_openmp_environment *environment, const s
  * frees it; NULL without memory. */
 char *lp_openmp_places_text(const struct lp_plan *plan);
 
+/* Whether OpenMP may have bound threads that are not loomp's, such as main: something in the
+ * environment says so, or a runtime of ours has once told libomp, which remembers. */
+bool lp_openmp_may_bind(void);
+
 /* Takes out what was set, so that children do not inherit the plan of this process. */
 void lp_openmp_environment_restore(struct lp_openmp_environment *environment);
 

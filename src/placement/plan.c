@@ -13,15 +13,17 @@
 /* ---- looking over the plan ------------------------------------------------------------------- */
 
 /* `once` holds the CPUs that have an owner, `twice` those that have several. */
-static void count_owner(const lp_cpuset *cpus, lp_cpuset *once, lp_cpuset *twice)
+static int count_owner(const lp_cpuset *cpus, lp_cpuset *once, lp_cpuset *twice)
 {
     lp_cpuset *again = lp_cpuset_copy(cpus);
-    if (again) {
-        lp_cpuset_and(again, once);
-        lp_cpuset_or(twice, again);
-        lp_cpuset_free(again);
+    if (!again) {
+        return lp_planner_no_memory();
     }
+    lp_cpuset_and(again, once);
+    lp_cpuset_or(twice, again);
+    lp_cpuset_free(again);
     lp_cpuset_or(once, cpus);
+    return 0;
 }
 
 static void mark_pool(struct lp_pool_plan *pool, const lp_cpuset *twice)
@@ -42,7 +44,7 @@ static int mark_shared(struct lp_plan *plan)
     lp_cpuset *owner = lp_cpuset_new();
     int err = once && twice && owner ? 0 : lp_planner_no_memory();
     if (!err && plan->io_count) {
-        count_owner(plan->io_cpus, once, twice);
+        err = count_owner(plan->io_cpus, once, twice);
     }
     for (unsigned i = 0; !err && i < plan->pool_count; i++) {
         struct lp_pool_plan *pool = &plan->pools[i];
@@ -50,7 +52,7 @@ static int mark_shared(struct lp_plan *plan)
         for (unsigned k = 0; k < pool->count && !pool->blocking; k++) {
             lp_cpuset_or(owner, pool->places[k].cpus);
         }
-        count_owner(owner, once, twice);
+        err = count_owner(owner, once, twice);
     }
     for (unsigned i = 0; !err && i < plan->pool_count; i++) {
         mark_pool(&plan->pools[i], twice);
@@ -106,6 +108,9 @@ static int unpin(struct lp_planner *planner, unsigned threads, unsigned units)
             pool->places[k].shared = threads > units;
         }
     }
+    for (unsigned i = 0; i < plan->io_count; i++) {
+        plan->io[i].shared = threads > units;
+    }
     lp_cpuset_or(plan->cpus, plan->usable);
     lp_because(planner, "pin",
                "threads are not pinned (pin = false): each may run on all usable "
@@ -118,7 +123,7 @@ static unsigned count_threads(const struct lp_plan *plan)
     unsigned threads = plan->io_count;
     for (unsigned i = 0; i < plan->pool_count; i++) {
         const struct lp_pool_plan *pool = &plan->pools[i];
-        threads += pool->blocking || (i > 0 && pool->shares) ? 0 : pool->count;
+        threads += pool->blocking || pool->borrows ? 0 : pool->count;
     }
     return threads;
 }
@@ -130,7 +135,8 @@ static void warn_of_crowds(struct lp_planner *planner, unsigned threads)
     if (compute->crowded) {
         lp_warn(planner, "compute", "%u compute threads share CPUs: there are not so many",
                 compute->count);
-    } else if (threads > 2 && 2 * threads > 3 * planner->core_count) {
+    } else if (!(threads == 2 && planner->plan->io_count == 1) &&
+               2 * threads > 3 * planner->core_count) {
         lp_warn(planner, "threads", "%u threads on %u core%s are more than 1.5 for each", threads,
                 planner->core_count, lp_plural(planner->core_count));
     }
@@ -184,7 +190,9 @@ static int look_over(struct lp_planner *planner)
     }
     explain_memory(planner);
     warn_of_crowds(planner, threads);
-    return plan->reasons.incomplete || plan->warnings.incomplete ? lp_planner_no_memory() : 0;
+    return planner->failed || plan->reasons.incomplete || plan->warnings.incomplete
+               ? lp_planner_no_memory()
+               : 0;
 }
 
 /* ---- the steps ------------------------------------------------------------------------------- */

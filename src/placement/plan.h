@@ -36,6 +36,8 @@ struct lp_plan_settings {
     unsigned reserve;
     enum lp_rounding rounding;
     const char *places;       /* "cores", "threads", "l3", "numa" or an OMP_PLACES list */
+    bool places_of_openmp;    /* the list is the user's OMP_PLACES: as libomp takes it, a thread for
+                                 each of its CPUs, and what cannot be used is left out */
     enum lp_smt smt;
     enum lp_core_choice cores;
     enum lp_spread spread;
@@ -68,6 +70,7 @@ struct lp_pool_plan {
     char name[LP_POOL_NAME];
     bool blocking; /* places[0] is for all its threads */
     bool crowded;  /* several of its threads share a CPU though the CPUs do not reach */
+    bool borrows;  /* its places are others' by design: they are not counted twice */
     bool shares;   /* some of its CPUs belong to another pool too */
     unsigned count;          /* threads; at most, for a blocking pool */
     struct lp_place *places; /* one per thread, in wake order; one for a blocking pool */

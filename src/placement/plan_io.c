@@ -37,10 +37,11 @@ static unsigned bounded(unsigned units, unsigned quota, unsigned reserve)
 }
 
 /* How many CPUs there are to choose from, for either purpose. */
-static unsigned count_candidates(const struct lp_planner *planner)
+static unsigned count_candidates(struct lp_planner *planner)
 {
     unsigned count = planner->compute.count;
     lp_cpuset *seen = lp_cpuset_new();
+    planner->failed |= !seen;
     for (unsigned i = 0; seen && i < planner->compute.count; i++) {
         lp_cpuset_add(seen, planner->compute.cpus[i]->os);
     }
@@ -98,8 +99,15 @@ unsigned lp_plan_width_now(const struct lp_plan *plan, const struct lp_plan_sett
 {
     const struct lp_pool_plan *compute = lp_plan_compute(plan);
     unsigned there = 0;
-    for (unsigned i = 0; i < compute->count; i++) {
-        there += lp_cpuset_intersects(compute->places[i].cpus, allowed);
+    lp_cpuset *left = lp_cpuset_new();
+    for (unsigned i = 0; left && i < compute->count; i++) {
+        lp_cpuset_or(left, compute->places[i].cpus);
+    }
+    if (left) {
+        lp_cpuset_and(left, allowed);
+        unsigned cpus = (unsigned)lp_cpuset_count(left);
+        there = compute->crowded || cpus > compute->count ? compute->count : cpus;
+        lp_cpuset_free(left);
     }
     unsigned ranks = rank && rank->local_size > 1 ? (unsigned)rank->local_size : 1;
     unsigned quota = quota_threads(cgroup, ranks, settings->rounding);

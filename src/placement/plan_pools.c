@@ -154,9 +154,10 @@ static int place_blocking(struct lp_planner *planner, const struct lp_pool_setti
 
 /* How many of the candidates a pool takes. */
 static unsigned how_many(struct lp_planner *planner, const struct lp_pool_settings *settings,
-                         unsigned candidates, unsigned free_units)
+                         bool is_restricted, unsigned candidates, unsigned free_units)
 {
-    unsigned want = settings->threads ? settings->threads : candidates;
+    /* A pool near a GPU of which nobody knows where it is could be anywhere: it is kept small. */
+    unsigned want = settings->threads ? settings->threads : is_restricted ? candidates : 1;
     unsigned most = candidates;
     if (!settings->share) {
         /* One unit and one thread of the budget stay for compute. */
@@ -176,6 +177,7 @@ static void explain_pool(struct lp_planner *planner, const struct lp_pool_settin
         lp_cpuset_or(set, pool->places[i].cpus);
     }
     if (!set) {
+        planner->failed = true;
         return;
     }
     const char *by = *settings->cpus   ? ", by its cpus"
@@ -201,6 +203,7 @@ static int place_with_compute(struct lp_planner *planner, struct lp_pool_plan *p
     if (err) {
         return err;
     }
+    pool->borrows = true;
     lp_cpuset_or(pool->places[0].cpus, compute->places[compute->count - 1].cpus);
     lp_planner_list(pool->places[0].cpus, list);
     snprintf(key, sizeof key, "pool.%s", pool->name);
@@ -214,6 +217,7 @@ static int place_pool(struct lp_planner *planner, const struct lp_pool_settings 
                       struct lp_pool_plan *pool)
 {
     snprintf(pool->name, sizeof pool->name, "%s", settings->name);
+    pool->borrows = settings->share;
     if (settings->blocking) {
         return place_blocking(planner, settings, pool);
     }
@@ -237,7 +241,7 @@ static int place_pool(struct lp_planner *planner, const struct lp_pool_settings 
     }
     unsigned free_units = list_candidates(planner, planner->taken, NULL, units);
     unsigned candidates = list_candidates(planner, not_these, within, units);
-    unsigned count = how_many(planner, settings, candidates, free_units);
+    unsigned count = how_many(planner, settings, within, candidates, free_units);
     if (count) {
         err = set_places(planner, pool, units + candidates - count, count);
     } /* else it shares a place of compute, which is not known yet */
@@ -258,7 +262,7 @@ static int place_pool(struct lp_planner *planner, const struct lp_pool_settings 
 /* ---- compute --------------------------------------------------------------------------------- */
 
 /* The further hardware threads of cores that compute has a unit of, whole rounds of siblings. */
-static unsigned add_siblings(const struct lp_planner *planner, const struct lp_cpu **units,
+static unsigned add_siblings(struct lp_planner *planner, const struct lp_cpu **units,
                              unsigned count)
 {
     unsigned own = count;
@@ -289,6 +293,7 @@ static unsigned add_siblings(const struct lp_planner *planner, const struct lp_c
             }
         }
     }
+    planner->failed |= !seen || !core_of || !by_number;
     free(core_of);
     free(by_number);
     lp_cpuset_free(seen);
@@ -296,7 +301,7 @@ static unsigned add_siblings(const struct lp_planner *planner, const struct lp_c
 }
 
 /* Everything compute could have, best first; *free_units: how many of them nobody else has. */
-static unsigned order_for_compute(const struct lp_planner *planner, const struct lp_cpu **units,
+static unsigned order_for_compute(struct lp_planner *planner, const struct lp_cpu **units,
                                   unsigned *free_units)
 {
     *free_units = list_candidates(planner, planner->taken, NULL, units);
@@ -364,24 +369,42 @@ static int place_compute(struct lp_planner *planner, struct lp_pool_plan *pool)
     return err;
 }
 
+/* One thread for each place, or with OMP_PLACES, as libomp does it, one for each of their CPUs; the
+ * threads of one place are neighbours then. */
 static int place_listed(struct lp_planner *planner, struct lp_pool_plan *pool)
 {
+    enum {
+        MOST = 1024 /* as compute.threads */
+    };
     const struct lp_plan_settings *settings = planner->settings;
     const struct lp_omp_places *listed = &planner->listed;
-    unsigned count = settings->compute_threads ? settings->compute_threads : listed->count;
+    unsigned cpus = (unsigned)lp_cpuset_count(planner->listed_cpus);
+    bool fill = settings->places_of_openmp;
+    unsigned chosen = fill && cpus > listed->count ? cpus : listed->count;
+    unsigned count = settings->compute_threads ? settings->compute_threads : chosen;
+    if (count > MOST) {
+        return lp_fail(-EINVAL, "places = \"%.100s\" has %u places; at most %d are possible",
+                       settings->places, count, MOST);
+    }
     int err = new_places(pool, count);
     if (err) {
         return err;
     }
     for (unsigned i = 0; i < count; i++) {
-        lp_cpuset_or(pool->places[i].cpus, listed->places[i % listed->count]);
+        unsigned place = fill && count > listed->count
+                             ? (unsigned)((unsigned long long)i * listed->count / count)
+                             : i % listed->count;
+        lp_cpuset_or(pool->places[i].cpus, listed->places[place]);
     }
-    pool->crowded = count > listed->count;
-    lp_because(planner, "compute", "%u thread%s: one for each place of the list%s", count,
-               lp_plural(count), settings->compute_threads ? ", as far as compute.threads" : "");
-    if (count > planner->limit) {
-        lp_warn(planner, "places", "%u places are more than the budget of %u", count,
-                planner->limit);
+    pool->crowded = count > cpus;
+    lp_because(planner, "compute", "%u thread%s on %u listed place%s%s", count, lp_plural(count),
+               listed->count, lp_plural(listed->count),
+               settings->compute_threads ? ", by compute.threads"
+               : count > listed->count   ? ", one for each of their CPUs"
+                                         : "");
+    if (!pool->crowded && count > planner->limit) {
+        lp_warn(planner, "places", "%u threads on listed places are more than the budget of %u",
+                count, planner->limit);
     }
     return 0;
 }
@@ -443,6 +466,7 @@ static int place_gpu_pool(struct lp_planner *planner, unsigned k, const unsigned
             lp_cpuset_or(all, compute->places[i].cpus);
         }
     }
+    pool->borrows = true;
     pool->crowded = compute->crowded && (unsigned)lp_cpuset_count(all) < pool->count;
     lp_because(planner, key, "%u thread%s near %s (CPUs %s), shared with compute", pool->count,
                lp_plural(pool->count), pool->gpu, lp_planner_list(all, list));

@@ -171,15 +171,30 @@ static int cut_listed_places(struct lp_planner *planner)
 {
     char list[LP_LIST_TEXT];
     struct lp_omp_places *listed = &planner->listed;
+    unsigned kept = 0;
     for (unsigned i = 0; i < listed->count; i++) {
-        if (!lp_cpuset_intersects(listed->places[i], planner->plan->usable)) {
+        if (lp_cpuset_intersects(listed->places[i], planner->plan->usable)) {
+            lp_cpuset_and(listed->places[i], planner->plan->usable);
+            lp_cpuset_or(planner->listed_cpus, listed->places[i]);
+            lp_cpuset *place = listed->places[kept];
+            listed->places[kept++] = listed->places[i];
+            listed->places[i] = place;
+        } else if (!planner->settings->places_of_openmp) {
             return lp_fail(-EINVAL,
                            "places = \"%.100s\": none of the CPUs of place %u (%s) may be used",
                            planner->settings->places, i, lp_planner_list(listed->places[i], list));
         }
-        lp_cpuset_and(listed->places[i], planner->plan->usable);
-        lp_cpuset_or(planner->listed_cpus, listed->places[i]);
     }
+    if (kept < listed->count) {
+        lp_warn(planner, "places",
+                "OMP_PLACES: of %u places %u have no CPU that may be used, and "
+                "are left out",
+                listed->count, listed->count - kept);
+    }
+    for (unsigned i = kept; i < listed->count; i++) {
+        lp_cpuset_free(listed->places[i]);
+    }
+    listed->count = kept;
     return 0;
 }
 
@@ -218,6 +233,10 @@ static int read_listed_places(struct lp_planner *planner)
         return 0;
     }
     int err = lp_omp_places_parse(&planner->listed, planner->settings->places);
+    if (planner->settings->places_of_openmp && (err == -EINVAL || err == -E2BIG)) {
+        lp_warn(planner, "places", "OMP_PLACES is left out: %s", loomp_error());
+        return 0;
+    }
     if (!err && planner->listed.count == 0) {
         err = lp_fail(-EINVAL, "places = \"%.100s\" is a list without a place",
                       planner->settings->places);

@@ -42,8 +42,19 @@ static lp_cpuset *widest(const struct lp_planner *planner)
     return set;
 }
 
-/* has_mask: the mask is narrower than what the cpuset leaves. */
-static int begin_with_allowed(struct lp_planner *planner, bool *has_mask)
+/* Whether a launcher has bound the ranks of this node itself: the mask of this process is narrower
+ * than what its cpuset leaves, and so narrow that all ranks may have one of their own. A wider one
+ * keeps CPUs from all of them. */
+static bool is_bound_by_launcher(const struct lp_planner *planner, const lp_cpuset *usable,
+                                 const lp_cpuset *whole)
+{
+    unsigned ranks = planner->input->rank ? (unsigned)planner->input->rank->local_size : 1;
+    return (unsigned long long)lp_cpuset_count(usable) * ranks <=
+               (unsigned)lp_cpuset_count(whole) &&
+           !lp_cpuset_equal(usable, whole);
+}
+
+static int begin_with_allowed(struct lp_planner *planner, bool *bound_by_launcher)
 {
     const struct lp_machine *machine = planner->input->machine;
     const struct lp_cgroup *cgroup = planner->input->cgroup;
@@ -57,11 +68,12 @@ static int begin_with_allowed(struct lp_planner *planner, bool *has_mask)
     }
     planner->plan->usable = usable;
     lp_cpuset_and(usable, whole);
-    *has_mask = !lp_cpuset_equal(usable, whole);
+    bool has_mask = !lp_cpuset_equal(usable, whole);
+    *bound_by_launcher = is_bound_by_launcher(planner, usable, whole);
     unsigned count = (unsigned)lp_cpuset_count(usable);
     lp_because(planner, "allowed", "%u CPU%s allowed (%s)%s%s%s", count, lp_plural(count),
-               lp_planner_list(usable, list), *has_mask ? ", by the CPU mask of the process" : "",
-               cgroup && cgroup->cpus ? *has_mask ? " and " : ", by " : "",
+               lp_planner_list(usable, list), has_mask ? ", by the CPU mask of the process" : "",
+               cgroup && cgroup->cpus ? has_mask ? " and " : ", by " : "",
                cgroup && cgroup->cpus ? cgroup->cpus_from : "");
     lp_cpuset_free(whole);
     return is_empty(usable) ? lp_fail(-EINVAL, "none of the CPUs that this process may use is in "
@@ -165,14 +177,17 @@ static void find_peers(const struct lp_planner *planner, unsigned *index, unsign
 #define KIND(kind) (1u << (kind))
 #define ALL_KINDS (KIND(LP_KIND_ONLY) | KIND(LP_KIND_PERFORMANCE) | KIND(LP_KIND_EFFICIENCY))
 
-/* Of the cores of those kinds with a CPU in the set, in topological order, leaves [first, last);
+/* Of the cores of those kinds with a usable CPU, in topological order, leaves [first, last);
  * returns how many there were. */
-static unsigned leave_cores(const struct lp_machine *machine, lp_cpuset *set, unsigned kinds,
-                            unsigned first, unsigned last)
+static unsigned leave_cores(struct lp_planner *planner, unsigned kinds, unsigned first,
+                            unsigned last)
 {
+    const struct lp_machine *machine = planner->input->machine;
+    lp_cpuset *set = planner->plan->usable;
     unsigned cores = 0;
     unsigned previous = ~0u;
     lp_cpuset *out = lp_cpuset_new();
+    planner->failed |= !out;
     for (unsigned i = 0; i < machine->cpu_count; i++) {
         const struct lp_cpu *cpu = &machine->cpus[i];
         if (!(kinds & KIND(cpu->kind)) || !lp_cpuset_has(set, cpu->os)) {
@@ -193,9 +208,9 @@ static unsigned leave_cores(const struct lp_machine *machine, lp_cpuset *set, un
     return cores;
 }
 
-static unsigned count_cores(const struct lp_planner *planner, unsigned kinds)
+static unsigned count_cores(struct lp_planner *planner, unsigned kinds)
 {
-    return leave_cores(planner->input->machine, planner->plan->usable, kinds, 0, ~0u);
+    return leave_cores(planner, kinds, 0, ~0u);
 }
 
 /* Leaves this rank's run of the cores of those kinds; returns how many it has. */
@@ -208,7 +223,7 @@ static unsigned deal_out(struct lp_planner *planner, unsigned kinds, unsigned in
         last = first + 1;
         lp_warn(planner, "rank", "%u ranks share %u core%s", count, cores, lp_plural(cores));
     }
-    leave_cores(planner->input->machine, planner->plan->usable, kinds, first, last);
+    leave_cores(planner, kinds, first, last);
     return last - first;
 }
 
@@ -261,7 +276,7 @@ static int leave_near(struct lp_planner *planner)
     return 0;
 }
 
-static int apply_gpu_and_rank(struct lp_planner *planner, bool has_mask)
+static int apply_gpu_and_rank(struct lp_planner *planner, bool bound_by_launcher)
 {
     const struct lp_rank *rank = rank_of(planner);
     bool wants_gpu = *planner->settings->gpu;
@@ -281,7 +296,7 @@ static int apply_gpu_and_rank(struct lp_planner *planner, bool has_mask)
         return err;
     }
     char list[LP_LIST_TEXT];
-    if (has_mask && strncmp(rank->size_from, "rank.", 5) != 0) {
+    if (bound_by_launcher && strncmp(rank->size_from, "rank.", 5) != 0) {
         lp_because(planner, "rank",
                    "rank %d of %d on this node (%s): the launcher has bound it to "
                    "CPUs %s, which are not split again",
@@ -333,14 +348,14 @@ static int apply_cache_groups(struct lp_planner *planner)
 
 int lp_planner_find_usable(struct lp_planner *planner)
 {
-    bool has_mask;
+    bool bound_by_launcher;
     describe_machine(planner);
-    int err = begin_with_allowed(planner, &has_mask);
+    int err = begin_with_allowed(planner, &bound_by_launcher);
     if (!err) {
         err = apply_cpus(planner);
     }
     if (!err) {
-        err = apply_gpu_and_rank(planner, has_mask);
+        err = apply_gpu_and_rank(planner, bound_by_launcher);
     }
     if (!err) {
         err = apply_cache_groups(planner);

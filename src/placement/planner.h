@@ -43,6 +43,7 @@ struct lp_planner {
     /* place_io, place_pools */
     unsigned limit;      /* the budget */
     unsigned left;       /* of it */
+    bool failed;         /* some step had no memory for a detail */
     lp_cpuset *taken;    /* CPUs of units that have an owner */
 };
 

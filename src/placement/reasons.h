@@ -7,7 +7,7 @@
 #include <stdbool.h>
 
 struct lp_reason {
-    char key[32];
+    char key[48];
     char text[384]; /* one sentence without a full stop or a newline, cut if longer */
 };
 

@@ -4,11 +4,14 @@
 #include "placement/survey.h"
 
 #include "base/error.h"
+#include "base/log.h"
+#include "placement/affinity.h"
 #include "placement/device_find.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 static double now_s(void)
@@ -95,19 +98,59 @@ static bool wants_devices(const loomp_config *config, bool *failed)
            *lp_settings_text(config, LP_IO_NEAR);
 }
 
+/* Whether a loaded file has the CPUs that are online here, no more and no fewer. */
+static bool is_of_this_machine(const struct lp_machine *machine)
+{
+    lp_cpuset *online = lp_online_cpus("");
+    lp_cpuset *known = lp_cpuset_new();
+    for (unsigned i = 0; known && i < machine->cpu_count; i++) {
+        lp_cpuset_add(known, machine->cpus[i].os);
+    }
+    bool same = online && known && lp_cpuset_equal(online, known);
+    lp_cpuset_free(online);
+    lp_cpuset_free(known);
+    return same;
+}
+
+/* The setting topology. A file that has grown old or belongs to another machine is left out: slower
+ * is better than wrong. */
+static int load_saved(struct lp_topology *topology, struct lp_topology_source source,
+                      const char *path)
+{
+    source.path = path;
+    source.is_this_system = true;
+    int err = lp_topology_load(topology, &source);
+    if (!err && is_of_this_machine(&topology->machine)) {
+        return 0;
+    }
+    if (err && err != -EINVAL) {
+        return err;
+    }
+    if (err) {
+        lp_log(LOOMP_LOG_WARNING, "topology: %s; the machine is asked instead", loomp_error());
+    } else {
+        lp_log(LOOMP_LOG_WARNING,
+               "topology: %s has other CPUs than are online here; the machine "
+               "is asked instead",
+               path);
+        lp_topology_fini(topology);
+    }
+    source.path = NULL;
+    source.is_this_system = false;
+    return lp_topology_load(topology, &source);
+}
+
 static int load_topology(struct lp_survey *survey, const struct lp_survey_options *options,
                          const loomp_config *config, bool devices)
 {
     struct lp_topology_source source = options->topology;
-    const char *cache = lp_settings_text(config, LP_TOPOLOGY);
+    const char *saved = lp_settings_text(config, LP_TOPOLOGY);
     source.given = source.given ? source.given : lp_settings_topology(config);
-    if (!source.given && !source.path && !source.synthetic && *cache) {
-        source.path = cache;
-        source.is_this_system = true;
-    }
     source.devices |= devices;
+    bool named = source.given || source.path || source.synthetic;
     double began = now_s();
-    int err = lp_topology_load(&survey->topology, &source);
+    int err = !named && *saved ? load_saved(&survey->topology, source, saved)
+                               : lp_topology_load(&survey->topology, &source);
     survey->topology_s = now_s() - began;
     return err;
 }
@@ -174,6 +217,8 @@ int lp_survey_plan(const struct lp_survey *survey, const loomp_config *config, i
     if (io_threads >= 0) {
         settings.io_threads = (unsigned)io_threads;
     }
+    const char *said_by = loomp_config_source(config, "places");
+    settings.places_of_openmp = said_by && strcmp(said_by, "OMP_PLACES") == 0;
     struct pools pools;
     int err = read_pools(config, &pools);
     if (err) {

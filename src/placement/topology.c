@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "placement/openmp_environment.h"
 
 #include <errno.h>
 #include <hwloc.h>
@@ -120,17 +121,9 @@ void lp_restore_thread_mask(const lp_cpuset *mask)
     CPU_FREE(raw);
 }
 
-/* Whether something in the environment makes OpenMP bind the threads that use it. */
-static bool openmp_binds(void)
-{
-    const char *bind = getenv("OMP_PROC_BIND");
-    return (bind && strcasecmp(bind, "false") != 0) || getenv("KMP_AFFINITY") ||
-           (getenv("OMP_PLACES") && !bind);
-}
-
 lp_cpuset *lp_process_mask(void)
 {
-    return openmp_binds() && mask_at_load ? lp_cpuset_copy(mask_at_load) : lp_thread_mask();
+    return lp_openmp_may_bind() && mask_at_load ? lp_cpuset_copy(mask_at_load) : lp_thread_mask();
 }
 
 /* ---- loading --------------------------------------------------------------------------------- */

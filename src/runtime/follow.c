@@ -114,8 +114,9 @@ static bool stopping(struct lp_follower *follower)
 static void follow(void *arg)
 {
     struct lp_follower *follower = arg;
-    lp_thread_set_name(lp_settings_text(follower->options.config, LP_PREFIX), "watch", 0);
-    lp_bind_thread(follower->options.topology, follower->options.plan->io_cpus);
+    lp_thread_set_name(lp_settings_text(follower->options.config, LP_PREFIX), "lim", 0);
+    const struct lp_plan *plan = follower->options.plan;
+    lp_bind_thread(follower->options.topology, plan->pin ? plan->io_cpus : plan->cpus);
     while (!stopping(follower)) {
         if (!atomic_load_explicit(follower->stirred, memory_order_seq_cst)) {
             lp_futex_wait(follower->stirred, 0, UINT64_MAX);

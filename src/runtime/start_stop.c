@@ -100,6 +100,8 @@ static int make_plan(struct lp_parts *parts)
         return err;
     }
     err = lp_survey_plan(&parts->survey, parts->config, -1, &parts->plan);
+    /* By a plan for another machine, which is for trying things out, nobody is bound. */
+    parts->plan.pin &= parts->survey.topology.is_this_system;
     for (unsigned i = 0; !err && i < parts->plan.warnings.count; i++) {
         lp_log(LOOMP_LOG_WARNING, "%s", parts->plan.warnings.entries[i].text);
     }
@@ -115,8 +117,9 @@ static int make_plan(struct lp_parts *parts)
 /* A thread that searches uses up a quota that somebody else will miss later. */
 static double spin_us(const struct lp_parts *parts)
 {
-    bool limited =
-        parts->survey.cgroup.quota > 0.0 && !lp_settings_is_set(parts->config, LP_SPIN_US);
+    unsigned usable = (unsigned)lp_cpuset_count(parts->plan.usable);
+    bool limited = parts->plan.quota && parts->plan.quota < usable &&
+                   !lp_settings_is_set(parts->config, LP_SPIN_US);
     return limited ? 0.0 : lp_settings_double(parts->config, LP_SPIN_US);
 }
 
@@ -289,7 +292,7 @@ static void bind_again(void *arg, const lp_cpuset *allowed)
 
 static int start_following(struct lp_parts *parts)
 {
-    if (!lp_settings_bool(parts->config, LP_FOLLOW)) {
+    if (!lp_settings_bool(parts->config, LP_FOLLOW) || !parts->survey.topology.is_this_system) {
         return 0;
     }
     return lp_follow_start(&parts->follower,
@@ -303,7 +306,7 @@ static int start_following(struct lp_parts *parts)
                                .quota = parts->survey.cgroup.quota,
                                .bind_again = bind_again,
                                .bind_arg = parts,
-                               .period_ns = 1000000000u,
+                               .period_ns = 2000000000u,
                            },
                            &parts->stirred);
 }

@@ -93,22 +93,71 @@ void lp_elf_close(struct lp_elf *elf)
     *elf = (struct lp_elf){0};
 }
 
-const char *lp_elf_interpreter(const struct lp_elf *elf)
+static bool is_within(const struct lp_elf *elf, uint64_t offset, uint64_t size)
+{
+    return offset <= elf->size && size <= elf->size - offset;
+}
+
+bool lp_elf_is_whole(const struct lp_elf *elf)
 {
     ElfW(Ehdr) header;
     ElfW(Phdr) segment;
-    if (!take(elf, 0, &header, sizeof header)) {
-        return NULL;
+    if (!take(elf, 0, &header, sizeof header) ||
+        (header.e_type != ET_EXEC && header.e_type != ET_DYN) || header.e_phnum == 0 ||
+        !is_within(elf, header.e_shoff, (uint64_t)header.e_shnum * header.e_shentsize)) {
+        return false;
     }
     for (unsigned i = 0; i < header.e_phnum; i++) {
-        if (!take(elf, header.e_phoff + (uint64_t)i * sizeof segment, &segment, sizeof segment)) {
-            return NULL;
-        }
-        if (segment.p_type == PT_INTERP) {
-            return text_at(elf, segment.p_offset, segment.p_filesz);
+        if (!take(elf, header.e_phoff + (uint64_t)i * sizeof segment, &segment, sizeof segment) ||
+            !is_within(elf, segment.p_offset, segment.p_filesz)) {
+            return false;
         }
     }
-    return NULL;
+    return true;
+}
+
+/* The first segment of that type. */
+static bool find_segment(const struct lp_elf *elf, unsigned type, ElfW(Phdr) *segment)
+{
+    ElfW(Ehdr) header;
+    if (!take(elf, 0, &header, sizeof header)) {
+        return false;
+    }
+    for (unsigned i = 0; i < header.e_phnum; i++) {
+        if (!take(elf, header.e_phoff + (uint64_t)i * sizeof *segment, segment, sizeof *segment)) {
+            return false;
+        }
+        if (segment->p_type == type) {
+            return true;
+        }
+    }
+    return false;
+}
+
+const char *lp_elf_interpreter(const struct lp_elf *elf)
+{
+    ElfW(Phdr) segment;
+    return find_segment(elf, PT_INTERP, &segment) ? text_at(elf, segment.p_offset, segment.p_filesz)
+                                                  : NULL;
+}
+
+bool lp_elf_needs_others(const struct lp_elf *elf)
+{
+    ElfW(Phdr) segment;
+    ElfW(Dyn) entry;
+    if (!find_segment(elf, PT_DYNAMIC, &segment)) {
+        return false;
+    }
+    for (uint64_t at = 0; at < segment.p_filesz && segment.p_filesz - at >= sizeof entry;
+         at += sizeof entry) {
+        if (!take(elf, segment.p_offset + at, &entry, sizeof entry) || entry.d_tag == DT_NULL) {
+            return false;
+        }
+        if (entry.d_tag == DT_NEEDED) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* Whether the table of that section has the symbol, defined or not as wanted. */

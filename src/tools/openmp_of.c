@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <spawn.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -111,9 +112,9 @@ static int make_environment(struct loader_environment *environment, const char *
     const char *path = lp_settings_environment("LD_LIBRARY_PATH");
     const char *users = lp_settings_environment("LD_PRELOAD");
     bool ok = !path || add(environment, "LD_LIBRARY_PATH", path);
-    if (traces) {
-        ok = ok && add(environment, "LD_TRACE_LOADED_OBJECTS", "1") &&
-             add(environment, "LD_WARN", "yes") && add(environment, "LD_BIND_NOW", "yes");
+    ok = ok && (!traces || add(environment, "LD_TRACE_LOADED_OBJECTS", "1"));
+    if (traces && preload) {
+        ok = ok && add(environment, "LD_WARN", "yes") && add(environment, "LD_BIND_NOW", "yes");
     }
     if (preload) {
         char *both = NULL;
@@ -141,8 +142,8 @@ static bool is_loader(const char *loader)
     return name && strncmp(name, "/ld", 3) == 0 && strstr(name, ".so");
 }
 
-/* glibc's loader looks at every symbol, too, if it is asked through the environment; others would
- * not understand and run the program. */
+/* If it is asked through the environment, glibc's loader goes on after a library that is missing, and
+ * looks at every symbol, too; others would not understand and run the program. */
 static bool is_of_glibc(const char *loader)
 {
     const char *name = strrchr(loader, '/');
@@ -155,7 +156,7 @@ static int start_loader(const char *loader, const char *program, const char *pre
     struct loader_environment environment;
     posix_spawn_file_actions_t actions;
     int ends[2];
-    bool traces = preload && is_of_glibc(loader);
+    bool traces = is_of_glibc(loader);
     int err = make_environment(&environment, preload, traces);
     if (!err && pipe2(ends, O_CLOEXEC)) {
         err = lp_fail(-errno, "no pipe to the loader %s: %s", loader, strerror(errno));
@@ -249,6 +250,56 @@ static void note_missing(char *missing, size_t size, const char *what)
     }
 }
 
+/* The first problem is told. */
+__attribute__((format(printf, 2, 3))) static void note_problem(struct lp_openmp_runtimes *out,
+                                                               const char *format, ...)
+{
+    if (*out->problem) {
+        return;
+    }
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(out->problem, sizeof out->problem, format, arguments);
+    va_end(arguments);
+}
+
+/* A library that is not there: what it would load is unknown, what it is may be seen by its name. */
+static void note_missing_library(struct lp_openmp_runtimes *out, const char *name, int bytes)
+{
+    char library[LP_OPENMP_PATH];
+    snprintf(library, sizeof library, "%.*s", bytes, name);
+    note_problem(out, "the library %s is missing", library);
+    bool intel = strstr(library, "libiomp"), gnu = strstr(library, "libgomp");
+    bool llvm = strstr(library, "libomp.");
+    out->intel |= intel;
+    out->gnu |= gnu;
+    out->llvm |= llvm;
+    if ((intel || gnu || llvm) && !is_known(out, library)) {
+        add_path(out, library);
+    }
+}
+
+/* Of glibc and of musl: what a loader says when it gives up. False: it is something else. */
+static bool read_failure(const char *line, struct lp_openmp_runtimes *out)
+{
+    static const char *const begins[] = {"error while loading shared libraries: ",
+                                         "Error loading shared library "};
+    for (size_t i = 0; i < sizeof begins / sizeof *begins; i++) {
+        const char *name = strstr(line, begins[i]);
+        if (!name) {
+            continue;
+        }
+        name += strlen(begins[i]);
+        if (strstr(name, "cannot open shared object file") || strstr(name, "No such file")) {
+            note_missing_library(out, name, (int)strcspn(name, ":\n"));
+        } else {
+            note_problem(out, "the dynamic loader says: %.*s", (int)strcspn(name, "\n"), name);
+        }
+        return true;
+    }
+    return false;
+}
+
 /* "	libgomp.so.1 => /lib/libgomp.so.1 (0x7f...)", "	/lib/libgomp.so.1 (0x7f...)" for what is
  * named by its path, or a complaint. */
 static void read_line(char *line, char *missing, size_t size, struct lp_openmp_runtimes *out)
@@ -259,12 +310,22 @@ static void read_line(char *line, char *missing, size_t size, struct lp_openmp_r
         note_missing(missing, size, found + sizeof undefined - 1);
         return;
     }
-    if (strstr(line, "not found")) {
-        note_missing(missing, size, line + strspn(line, "\t "));
+    char *begin = line + strspn(line, "\t ");
+    found = strstr(begin, " => not found");
+    if (found) {
+        note_missing_library(out, begin, (int)(found - begin));
+        return;
+    }
+    if (strstr(begin, "not found")) {
+        note_missing(missing, size, begin);
+        note_problem(out, "the dynamic loader says: %.*s", (int)strcspn(begin, "\n"), begin);
+        return;
+    }
+    if (read_failure(begin, out)) {
         return;
     }
     char *path = strstr(line, "=> ");
-    path = path ? path + 3 : line + strspn(line, "\t ");
+    path = path ? path + 3 : begin;
     char *address = strstr(path, " (0x");
     if (path[0] == '/' && address) {
         *address = 0;
@@ -295,7 +356,56 @@ static int ask_loader(const char *loader, const char *program, const char *prelo
     int status;
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
     }
+    if (WIFSIGNALED(status)) {
+        note_problem(out, "the dynamic loader %s has died of signal %d over %s", loader,
+                     WTERMSIG(status), program);
+    } else if (WEXITSTATUS(status)) {
+        note_problem(out, "the dynamic loader %s does not say what %s loads (status %d)", loader,
+                     program, WEXITSTATUS(status));
+    }
     return lines ? 0 : lp_fail(-ENOMEM, "no memory to listen to the loader %s", loader);
+}
+
+/* A library names no loader: it is the one of the program that loads it, and ours will do. */
+static void find_loader(const struct lp_elf *elf, char *loader, size_t size)
+{
+    const char *named = lp_elf_interpreter(elf);
+    struct lp_elf self;
+    snprintf(loader, size, "%s", named ? named : "");
+    if (named || !lp_elf_needs_others(elf) || lp_elf_open(&self, "/proc/self/exe")) {
+        return;
+    }
+    named = lp_elf_interpreter(&self);
+    snprintf(loader, size, "%s", named ? named : "");
+    lp_elf_close(&self);
+}
+
+/* Libraries need not be executable to be loaded. */
+static bool is_library(const char *path)
+{
+    struct lp_elf elf;
+    if (!strchr(path, '/') || lp_elf_open(&elf, path)) {
+        return false;
+    }
+    bool is = lp_elf_is_whole(&elf) && !lp_elf_interpreter(&elf);
+    lp_elf_close(&elf);
+    return is;
+}
+
+/* What cannot be looked at, and why. `err` is that of lp_elf_open, 0: it is not whole. */
+static void be_unknown(struct lp_openmp_runtimes *out, const char *path, int err)
+{
+    *out = (struct lp_openmp_runtimes){.is_static_or_unknown = true};
+    struct stat status;
+    bool empty = stat(path, &status) == 0 && status.st_size == 0;
+    if (err && err != -ENOEXEC) {
+        note_problem(out, "cannot read %s: %s", path, strerror(-err));
+    } else {
+        note_problem(out, "%s is no ELF program%s", path,
+                     empty ? ": it is empty"
+                     : err ? " of this machine's kind"
+                           : ", or has been cut off");
+    }
 }
 
 int lp_openmp_runtimes_with(const char *program, const char *preload, char *missing,
@@ -308,17 +418,16 @@ int lp_openmp_runtimes_with(const char *program, const char *preload, char *miss
         *missing = 0;
     }
     int err = lp_openmp_program(program, path, sizeof path);
-    if (err) {
+    if (err && (err != -EACCES || !is_library(path))) {
         return err;
     }
     err = lp_elf_open(&elf, path);
-    if (err) {
-        /* a program that may be run but not read, or one of another machine */
-        *out = (struct lp_openmp_runtimes){.is_static_or_unknown = true};
+    if (err || !lp_elf_is_whole(&elf)) {
+        lp_elf_close(&elf);
+        be_unknown(out, path, err);
         return 0;
     }
-    const char *interpreter = lp_elf_interpreter(&elf);
-    snprintf(loader, sizeof loader, "%s", interpreter ? interpreter : "");
+    find_loader(&elf, loader, sizeof loader);
     lp_elf_close(&elf);
     /* a program can have a runtime inside, linked statically */
     look_inside(&found, path, "");

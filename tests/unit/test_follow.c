@@ -143,6 +143,60 @@ TEST(raising_the_limit_wakes_workers_for_what_waits)
     CHECK(loomp_stop(runtime) == 0);
 }
 
+struct chain {
+    loomp_job waiting;  /* on compute, for a job of the pool `blocking` ... */
+    loomp_job blocking; /* ... which waits for another one of compute */
+    loomp_job last;
+    loomp_runtime *runtime;
+};
+
+static int do_nothing(loomp_job *job)
+{
+    (void)job;
+    return 0;
+}
+
+static void wait_for_one(struct chain *chain, loomp_job *job)
+{
+    loomp_group group;
+    CHECK(loomp_group_init(&group, chain->runtime) == 0);
+    job->group = &group;
+    job->data = chain;
+    CHECK(loomp_submit(chain->runtime, job) == 0);
+    CHECK(loomp_group_wait(&group, -1) == 0);
+    loomp_group_fini(&group);
+}
+
+static int wait_for_last(loomp_job *job)
+{
+    struct chain *chain = job->data;
+    loomp_job_init(&chain->last, do_nothing, NULL);
+    wait_for_one(chain, &chain->last);
+    return 0;
+}
+
+static int wait_for_blocking(loomp_job *job)
+{
+    struct chain *chain = job->data;
+    loomp_job_init(&chain->blocking, wait_for_last, NULL);
+    chain->blocking.pool = loomp_pool_named(chain->runtime, "blocking");
+    wait_for_one(chain, &chain->blocking);
+    return 0;
+}
+
+/* A job that waits uses no CPU, so the limit does not hold the next place back from what it waits
+ * for. */
+TEST(with_a_limit_of_one_a_job_may_wait_for_another)
+{
+    struct chain chain = {.runtime = three_workers()};
+    lp_pool_set_limit(compute(), 1);
+    loomp_job_init(&chain.waiting, wait_for_blocking, NULL);
+    chain.waiting.data = &chain;
+    CHECK(loomp_submit(chain.runtime, &chain.waiting) == 0);
+    CHECK(loomp_wait_idle(chain.runtime, -1) == 0);
+    CHECK(loomp_stop(chain.runtime) == 0);
+}
+
 /* ---- following ------------------------------------------------------------------------------- */
 
 static char root[64];

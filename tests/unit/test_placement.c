@@ -359,6 +359,59 @@ TEST(more_compute_threads_than_cores_share_them)
     done_with(&planned);
 }
 
+TEST(places_of_openmp_have_a_thread_for_each_cpu)
+{
+    struct planned planned;
+    struct lp_plan_settings settings = defaults;
+    settings.places_of_openmp = true;
+    settings.places = "{0:2},{2:2}";
+    make(&planned, 8, 1, &settings);
+    CHECK(planned.err == 0);
+    CHECK_TEXT(compute_of(&planned), "0-1|0-1|2-3|2-3");
+    CHECK_TEXT(io_of(&planned), "4");
+    CHECK(!compute_plan(&planned)->crowded);
+    done_with(&planned);
+
+    settings.compute_threads = 2;
+    make(&planned, 8, 1, &settings);
+    CHECK_TEXT(compute_of(&planned), "0-1|2-3");
+    done_with(&planned);
+}
+
+TEST(places_of_openmp_that_cannot_be_used_are_left_out)
+{
+    static const struct {
+        const char *places, *compute;
+    } cases[] = {{"{0},{77},{2}", "0|2"}, {"{0", "1|2|3"}, {"{77}", "1|2|3"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct planned planned;
+        struct lp_plan_settings settings = defaults;
+        settings.places_of_openmp = true;
+        settings.places = cases[i].places;
+        make(&planned, 4, 1, &settings);
+        CHECK(planned.err == 0);
+        CHECK_TEXT(compute_of(&planned), cases[i].compute);
+        CHECK(lp_reasons_find(&planned.plan.warnings, "places") != NULL);
+        done_with(&planned);
+    }
+}
+
+TEST(a_list_of_places_is_crowded_when_there_are_more_threads_than_cpus)
+{
+    struct planned planned;
+    struct lp_plan_settings settings = defaults;
+    settings.places = "{0},{0},{1}";
+    make(&planned, 4, 1, &settings);
+    CHECK(compute_plan(&planned)->crowded);
+    done_with(&planned);
+
+    settings.places = "{0:2}";
+    settings.compute_threads = 2;
+    make(&planned, 4, 1, &settings);
+    CHECK(!compute_plan(&planned)->crowded);
+    done_with(&planned);
+}
+
 TEST(without_pinning_every_place_is_all_cpus)
 {
     struct planned planned;

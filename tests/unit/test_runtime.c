@@ -1212,6 +1212,29 @@ TEST(the_mask_of_an_applications_thread_is_left_alone_when_the_user_binds_OpenMP
     CHECK(exited_with(run_child("mask", NULL), 0));
 }
 
+/* libomp remembers that it was told to bind, and binds main when main has a region later on. */
+static void child_second_start(void)
+{
+    char first[256], second[256];
+    loomp_runtime *runtime = NULL;
+    EXPECT(loomp_start(&runtime, NULL) == 0);
+    loomp_cpus(runtime, first, sizeof first);
+    EXPECT(loomp_stop(runtime) == 0);
+#pragma omp parallel
+    atomic_thread_fence(memory_order_relaxed);
+    EXPECT(loomp_start(&runtime, NULL) == 0);
+    loomp_cpus(runtime, second, sizeof second);
+    EXPECT(strcmp(first, second) == 0);
+    EXPECT(loomp_stop(runtime) == 0);
+}
+
+TEST(a_second_start_has_the_same_cpus_although_main_had_a_region)
+{
+    static const char *const gomp[] = {"GOMP_CPU_AFFINITY=0-1023", NULL};
+    CHECK(exited_with(run_child("second-start", NULL), 0));
+    CHECK(exited_with(run_child("second-start", gomp), 0));
+}
+
 TEST(cpus_are_listed_and_cut_to_the_buffer)
 {
     loomp_runtime *runtime = runtime_under_test();
@@ -1955,6 +1978,7 @@ static const struct {
     {"late-calls-with-a-loop", child_late_calls_with_a_loop},
     {"observed-while-stopping", child_observed_while_stopping},
     {"mask", child_mask},
+    {"second-start", child_second_start},
     {"environment-clean", child_environment_clean},
     {"environment-kept", child_environment_kept},
     {"environment-after-a-failed-start", child_environment_after_a_failed_start},

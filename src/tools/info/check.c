@@ -26,7 +26,9 @@ int info_check(const struct info_options *options, FILE *out)
             runtimes++;
         }
     }
-    if (runtimes == 0) {
+    if (runtimes == 0 && *found.problem) {
+        fputs("no OpenMP runtime is known", out);
+    } else if (runtimes == 0) {
         fputs(found.is_static_or_unknown ? "no OpenMP runtime was found, and no dynamic linker "
                                            "could be asked"
                                          : "no OpenMP runtime",
@@ -38,6 +40,11 @@ int info_check(const struct info_options *options, FILE *out)
     fputc('\n', out);
     for (unsigned i = 0; i < found.count; i++) {
         fprintf(out, "  %s\n", found.paths[i]);
+    }
+    if (*found.problem) {
+        return lp_fail(-ENOEXEC, "%s: %s%s", program, found.problem,
+                       runtimes > 1 ? "; and of what is known it loads more than one OpenMP runtime"
+                                    : "");
     }
     if (runtimes > 1) {
         return lp_fail(-EEXIST,

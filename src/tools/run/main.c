@@ -124,7 +124,9 @@ static void print_why(const struct run *run)
         for (unsigned i = 0; i < run->runtimes.count; i++) {
             run_say("openmp: the program loads %s", run->runtimes.paths[i]);
         }
-        if (run->runtimes.count == 0) {
+        if (*run->runtimes.problem) {
+            run_say("openmp: %s", run->runtimes.problem);
+        } else if (run->runtimes.count == 0) {
             run_say("openmp: %s", run->runtimes.is_static_or_unknown
                                       ? "which runtime the program has cannot be seen"
                                       : "the program loads no OpenMP runtime at its start");

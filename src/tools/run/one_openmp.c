@@ -70,6 +70,10 @@ int run_one_openmp(const char *program, unsigned threads, struct lp_openmp_runti
                    bool *needed, char *library, size_t size)
 {
     *needed = runtimes->gnu;
+    if (*runtimes->problem) {
+        return lp_fail(-ENOTSUP, "--one-openmp: what %s loads cannot be seen: %s", program,
+                       runtimes->problem);
+    }
     if (!runtimes->gnu) {
         return 0;
     }
@@ -92,6 +96,10 @@ int run_one_openmp(const char *program, unsigned threads, struct lp_openmp_runti
     if (*missing) {
         return lp_fail(-ENOTSUP, "--one-openmp: %s needs what libomp does not have: %s", program,
                        missing);
+    }
+    if (*then.problem) {
+        return lp_fail(-ENOTSUP, "--one-openmp: what %s would load cannot be seen: %s", program,
+                       then.problem);
     }
     if (then.gnu) {
         return lp_fail(-ENOTSUP,

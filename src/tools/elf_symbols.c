@@ -15,14 +15,22 @@
 #include <unistd.h>
 
 #if __SIZEOF_POINTER__ == 8
-enum { OUR_CLASS = ELFCLASS64 };
+enum {
+    OUR_CLASS = ELFCLASS64
+};
 #else
-enum { OUR_CLASS = ELFCLASS32 };
+enum {
+    OUR_CLASS = ELFCLASS32
+};
 #endif
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-enum { OUR_DATA = ELFDATA2LSB };
+enum {
+    OUR_DATA = ELFDATA2LSB
+};
 #else
-enum { OUR_DATA = ELFDATA2MSB };
+enum {
+    OUR_DATA = ELFDATA2MSB
+};
 #endif
 
 /* `size` bytes at that offset, copied because nothing in a file needs to be aligned. */
@@ -117,7 +125,7 @@ bool lp_elf_is_whole(const struct lp_elf *elf)
 }
 
 /* The first segment of that type. */
-static bool find_segment(const struct lp_elf *elf, unsigned type, ElfW(Phdr) *segment)
+static bool find_segment(const struct lp_elf *elf, unsigned type, ElfW(Phdr) * segment)
 {
     ElfW(Ehdr) header;
     if (!take(elf, 0, &header, sizeof header)) {
@@ -161,8 +169,8 @@ bool lp_elf_needs_others(const struct lp_elf *elf)
 }
 
 /* Whether the table of that section has the symbol, defined or not as wanted. */
-static bool table_has(const struct lp_elf *elf, const ElfW(Ehdr) *header,
-                      const ElfW(Shdr) *section, const char *symbol, bool defined)
+static bool table_has(const struct lp_elf *elf, const ElfW(Ehdr) * header,
+                      const ElfW(Shdr) * section, const char *symbol, bool defined)
 {
     ElfW(Shdr) names;
     ElfW(Sym) entry;

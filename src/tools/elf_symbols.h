@@ -17,8 +17,8 @@ struct lp_elf {
 int lp_elf_open(struct lp_elf *elf, const char *path);
 void lp_elf_close(struct lp_elf *elf);
 
-/* Whether it is a program or a library with all that its headers promise: no object file and not cut
- * off. */
+/* Whether it is a program or a library with all that its headers promise: no object file and not
+ * cut off. */
 bool lp_elf_is_whole(const struct lp_elf *elf);
 
 /* Whether it names libraries that it needs. */

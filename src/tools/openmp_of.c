@@ -81,7 +81,9 @@ static bool read_interpreter(const char *path, char *name, size_t size)
 
 int lp_openmp_program(const char *program, char *path, size_t size)
 {
-    enum { SCRIPTS_MAX = 4 }; /* as the kernel has it */
+    enum {
+        SCRIPTS_MAX = 4
+    }; /* as the kernel has it */
     char name[PATH_MAX];
     int err = find_file(program, path, size);
     for (int i = 0; !err && i < SCRIPTS_MAX && read_interpreter(path, name, sizeof name); i++) {
@@ -93,7 +95,9 @@ int lp_openmp_program(const char *program, char *path, size_t size)
 /* ---- what it loads --------------------------------------------------------------------------- */
 
 /* Only what changes the loader's answer: the rest of the environment is not ours to pass on. */
-enum { LOADER_VARIABLES = 5 };
+enum {
+    LOADER_VARIABLES = 5
+};
 
 struct loader_environment {
     char *variables[LOADER_VARIABLES + 1];
@@ -142,8 +146,8 @@ static bool is_loader(const char *loader)
     return name && strncmp(name, "/ld", 3) == 0 && strstr(name, ".so");
 }
 
-/* If it is asked through the environment, glibc's loader goes on after a library that is missing, and
- * looks at every symbol, too; others would not understand and run the program. */
+/* If it is asked through the environment, glibc's loader goes on after a library that is missing,
+ * and looks at every symbol, too; others would not understand and run the program. */
 static bool is_of_glibc(const char *loader)
 {
     const char *name = strrchr(loader, '/');
@@ -263,7 +267,8 @@ __attribute__((format(printf, 2, 3))) static void note_problem(struct lp_openmp_
     va_end(arguments);
 }
 
-/* A library that is not there: what it would load is unknown, what it is may be seen by its name. */
+/* A library that is not there: what it would load is unknown, what it is may be seen by its name.
+ */
 static void note_missing_library(struct lp_openmp_runtimes *out, const char *name, int bytes)
 {
     char library[LP_OPENMP_PATH];

@@ -8,7 +8,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { LP_OPENMP_PATHS = 4, LP_OPENMP_PATH = 256, LP_OPENMP_PROBLEM = 512 };
+enum {
+    LP_OPENMP_PATHS = 4,
+    LP_OPENMP_PATH = 256,
+    LP_OPENMP_PROBLEM = 512
+};
 
 struct lp_openmp_runtimes {
     bool llvm;  /* libomp, by whatever name: what counts is the entry points that it has */
@@ -23,10 +27,10 @@ struct lp_openmp_runtimes {
     char problem[LP_OPENMP_PROBLEM];
 };
 
-/* program: a path, or a name that is looked for in PATH. Of a script the interpreter is looked at. A
- * library is one that need not be executable. 0; -ENOENT, -EACCES or another negative errno with a
- * sentence. A file that was found but cannot be understood (of another machine, say) is no error but
- * unknown, and a problem. */
+/* program: a path, or a name that is looked for in PATH. Of a script the interpreter is looked at.
+ * A library is one that need not be executable. 0; -ENOENT, -EACCES or another negative errno with
+ * a sentence. A file that was found but cannot be understood (of another machine, say) is no error
+ * but unknown, and a problem. */
 int lp_openmp_runtimes_of(const char *program, struct lp_openmp_runtimes *out);
 
 /* The file that would be executed, after PATH and scripts; as above. */

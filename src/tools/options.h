@@ -9,7 +9,11 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-enum lp_option_value { LP_VALUE_NONE, LP_VALUE_OPTIONAL, LP_VALUE_NEEDED };
+enum lp_option_value {
+    LP_VALUE_NONE,
+    LP_VALUE_OPTIONAL,
+    LP_VALUE_NEEDED
+};
 
 struct lp_option {
     const char *name;            /* without the dashes; NULL ends a table */

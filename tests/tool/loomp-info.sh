@@ -79,13 +79,13 @@ if script -qec true /dev/null >/dev/null 2>&1; then
 fi
 
 ok --synthetic "$node" --quota 7.5
-says '^Plan: 7 threads on CPUs 0,2,4,6,8,10,12, budget 7$' "quota 7.5"
+says '^Plan: 7 threads on CPUs 0-12 by 2, budget 7$' "quota 7.5"
 says '^  I/O  *1  *0; node 0$' "quota 7.5"
 says '^  compute  *6  *2-12 by 2; node 0$' "quota 7.5"
 ok --synthetic "$node" --cpus 8-11 --io 0
-says '^Plan: 2 threads on CPUs 8,10, budget 2$' "four CPUs of two cores, no I/O"
+says '^Plan: 2 threads on CPUs 8, 10, budget 2$' "four CPUs of two cores, no I/O"
 ok --synthetic "$node" --rank 1/2
-says '^Plan: 16 threads on CPUs 32,34' "the second of two ranks"
+says '^Plan: 16 threads on CPUs 32-62 by 2, ' "the second of two ranks"
 ok --synthetic "$node" --loomp-places=l3 --loomp-smt=use
 says '^  compute  *63  *{1-7} x 7, {8-15} x 8' "places of cache groups"
 ok --synthetic 'core:4 pu:1' --loomp-compute-threads=9
@@ -149,6 +149,11 @@ evaluated=$(env | grep -c '^OMP_PLACES=')
 OMP_PLACES='{7}' "$program" --synthetic "$node" --quota 4 --env >"$out"
 says '^# OMP_PLACES stays' "a user's OMP_PLACES"
 ! grep -q '^export OMP_PLACES' "$out" || fail "a user's OMP_PLACES is overwritten"
+for user in KMP_AFFINITY=compact GOMP_CPU_AFFINITY=0 OMP_PROC_BIND=false; do
+    env "$user" "$program" --synthetic "$node" --quota 4 --env >"$out" 2>"$err"
+    ! grep -q '^export OMP_P' "$out" || fail "--env binds in spite of $user"
+    says "^# ${user%%=*} stays" "--env with $user"
+done
 ok --synthetic "$node" --loomp-pin=false --env
 ! grep -q OMP_PLACES "$out" || fail "--env binds threads that are not pinned"
 
@@ -345,6 +350,20 @@ ok --check sh
 says ': no OpenMP runtime' "--check of a shell"
 refused 1 'nowhere' --check "$scratch/nowhere"
 printf '#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n' >"$scratch/one.c"
+: >"$scratch/empty"
+echo text >"$scratch/text"
+head -c 5000 "$(command -v sh)" >"$scratch/short"
+chmod +x "$scratch/empty" "$scratch/text" "$scratch/short"
+for file in empty text short; do
+    refused 1 'is no ELF program' --check "$scratch/$file"
+done
+echo 'int g(void); int g(void) { return 0; }' >"$scratch/g.c"
+echo 'int g(void); int main(void) { return g(); }' >"$scratch/needs.c"
+# shellcheck disable=SC2086 # a command with options
+if [ -z "${SANITIZER:-}" ] && ${CC:-cc} -shared -fPIC -o "$scratch/libg.so" "$scratch/g.c" 2>/dev/null &&
+    ${CC:-cc} -o "$scratch/needs" "$scratch/needs.c" -L"$scratch" -lg 2>/dev/null; then
+    refused 1 'libg.so is missing' --check "$scratch/needs"
+fi
 # shellcheck disable=SC2086 # a command with options
 if [ -z "${SANITIZER:-}" ] && ${CC:-cc} -fopenmp -o "$scratch/one" "$scratch/one.c" 2>/dev/null; then
     ok --check "$scratch/one"

@@ -6,6 +6,7 @@
 #include "tools/openmp_of.h"
 
 #include <errno.h>
+#include <string.h>
 
 int info_check(const struct info_options *options, FILE *out)
 {
@@ -42,9 +43,10 @@ int info_check(const struct info_options *options, FILE *out)
         fprintf(out, "  %s\n", found.paths[i]);
     }
     if (*found.problem) {
-        return lp_fail(-ENOEXEC, "%s: %s%s", program, found.problem,
-                       runtimes > 1 ? "; and of what is known it loads more than one OpenMP runtime"
-                                    : "");
+        bool is_named = strstr(found.problem, program);
+        return lp_fail(
+            -ENOEXEC, "%s%s%s%s", is_named ? "" : program, is_named ? "" : ": ", found.problem,
+            runtimes > 1 ? "; and of what is known it loads more than one OpenMP runtime" : "");
     }
     if (runtimes > 1) {
         return lp_fail(-EEXIST,

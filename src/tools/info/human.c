@@ -261,8 +261,8 @@ static void print_plan(const struct info *info, const struct page *page)
     }
     text_add(&text, "Plan: ");
     text_add_count(&text, threads, "thread");
-    text_add(&text, " on CPUs ");
-    text_add_cpus(&text, plan->cpus);
+    text_add(&text, lp_cpuset_count(plan->cpus) == 1 ? " on CPU " : " on CPUs ");
+    text_add_cpus_folded(&text, plan->cpus);
     text_add(&text, ", budget %u%s", plan->budget, plan->pin ? "" : ", not pinned");
     fputc('\n', page->out);
     page_heading(page, text_of(&text));

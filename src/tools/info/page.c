@@ -71,8 +71,22 @@ void page_text(const struct page *page, const char *text)
 
 void page_heading(const struct page *page, const char *text)
 {
+    int column = 0;
     page_colour(page, PAGE_BOLD);
-    page_text(page, text);
+    while (*text) {
+        size_t bytes = strcspn(text, " ");
+        int wide = columns(text, bytes);
+        if (column > 0 && column + 1 + wide > page->width) {
+            fputs("\n  ", page->out);
+            column = 2;
+        } else if (column > 0) {
+            fputc(' ', page->out);
+            column++;
+        }
+        put(page->out, text, bytes);
+        column += wide;
+        text += bytes + strspn(text + bytes, " ");
+    }
     page_colour(page, PAGE_PLAIN);
     fputc('\n', page->out);
 }

@@ -4,6 +4,7 @@
 #include "tools/info/process.h"
 
 #include "base/error.h"
+#include "tools/info/text.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -19,6 +20,19 @@ static FILE *open_of(int pid, int tid, const char *name)
     char path[96];
     snprintf(path, sizeof path, "/proc/%d/task/%d/%s", pid, tid, name);
     return fopen(path, "re");
+}
+
+/* A thread may call itself anything: no control characters and no broken UTF-8 reach the output. */
+static void make_printable(char *text)
+{
+    while (*text) {
+        size_t bytes = text_character(text);
+        if (bytes == 0 || (unsigned char)*text < 0x20 || *text == 0x7f) {
+            *text = '?';
+            bytes = 1;
+        }
+        text += bytes;
+    }
 }
 
 static bool read_status(struct process_thread *thread, int pid)
@@ -38,6 +52,7 @@ static bool read_status(struct process_thread *thread, int pid)
         value[strcspn(value, "\n")] = '\0';
         if (strcmp(line, "Name") == 0) {
             snprintf(thread->name, sizeof thread->name, "%.31s", value);
+            make_printable(thread->name);
         } else if (strcmp(line, "Cpus_allowed_list") == 0) {
             thread->mask = lp_cpuset_parse(value);
         } else if (strcmp(line, "voluntary_ctxt_switches") == 0) {
@@ -50,7 +65,8 @@ static bool read_status(struct process_thread *thread, int pid)
     return true;
 }
 
-/* The name, in brackets, may have blanks and brackets itself: fields are counted from the last. */
+/* The name, in brackets, may have newlines, blanks and brackets itself: fields are counted from the
+ * last. */
 static void read_stat(struct process_thread *thread, int pid)
 {
     enum {
@@ -61,7 +77,9 @@ static void read_stat(struct process_thread *thread, int pid)
     };
     char line[4096];
     FILE *file = open_of(pid, thread->tid, "stat");
-    char *at = file && fgets(line, sizeof line, file) ? strrchr(line, ')') : NULL;
+    size_t bytes = file ? fread(line, 1, sizeof line - 1, file) : 0;
+    line[bytes] = '\0';
+    char *at = strrchr(line, ')');
     long ticks_per_second = sysconf(_SC_CLK_TCK);
     uint64_t ticks = 0;
     char *rest = NULL;

@@ -40,6 +40,38 @@ void text_add_cpus(struct text *text, const lp_cpuset *set)
     free(list);
 }
 
+/* The end of a run of CPUs from `cpu` on with that step between them, none of the set between two;
+ * *length: how many they are. */
+static int end_of_run(const lp_cpuset *set, int cpu, int step, unsigned *length)
+{
+    *length = 1;
+    for (int next = lp_cpuset_next(set, cpu); next == cpu + step; next = lp_cpuset_next(set, cpu)) {
+        cpu = next;
+        ++*length;
+    }
+    return cpu;
+}
+
+void text_add_cpus_folded(struct text *text, const lp_cpuset *set)
+{
+    const char *separator = "";
+    for (int cpu = lp_cpuset_first(set); cpu >= 0; separator = ", ") {
+        int next = lp_cpuset_next(set, cpu);
+        unsigned length = 1;
+        int last = next >= 0 ? end_of_run(set, cpu, next - cpu, &length) : cpu;
+        if (length > 2) {
+            text_add(text, "%s%d-%d", separator, cpu, last);
+            if (next - cpu > 1) {
+                text_add(text, " by %d", next - cpu);
+            }
+            cpu = lp_cpuset_next(set, last);
+        } else {
+            text_add(text, "%s%d", separator, cpu);
+            cpu = next;
+        }
+    }
+}
+
 void text_fini(struct text *text)
 {
     free(text->at);

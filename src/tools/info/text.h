@@ -23,6 +23,9 @@ const char *text_of(const struct text *text);
  * around a place of several CPUs, "x 8" behind one that eight threads have. */
 void text_add_places(struct text *text, const struct lp_place *places, unsigned count);
 
+/* The CPUs of a set in the same few words. */
+void text_add_cpus_folded(struct text *text, const lp_cpuset *set);
+
 /* "3 cores", "1 core". */
 void text_add_count(struct text *text, unsigned long count, const char *noun);
 

@@ -14,12 +14,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Everything but what is loomp-run's own (faults) and what job control does with the whole process
- * group, so that loomp-run stops and continues with its child. */
+/* Everything but what is loomp-run's own (faults) and what stops the whole process group: loomp-run
+ * stops with its child. SIGCONT goes on by the time it is read. */
 static void signals_to_forward(sigset_t *set)
 {
     static const int own[] = {SIGSEGV, SIGBUS,  SIGFPE,  SIGILL,  SIGTRAP, SIGSYS,
-                              SIGABRT, SIGTSTP, SIGTTIN, SIGTTOU, SIGCONT, SIGWINCH};
+                              SIGABRT, SIGTSTP, SIGTTIN, SIGTTOU, SIGWINCH};
     sigfillset(set);
     for (size_t i = 0; i < sizeof own / sizeof *own; i++) {
         sigdelset(set, own[i]);
@@ -100,6 +100,22 @@ static void forward(const struct run_child *child)
     }
 }
 
+/* A child that has stopped by itself stops loomp-run, so that a shell has its terminal back. Each
+ * stop is taken once: the child may be left stopped by whoever continues loomp-run alone for the
+ * time until the SIGCONT is passed on. */
+static void stop_with(const struct run_child *child)
+{
+    siginfo_t info = {0};
+    if (waitid(P_PID, (id_t)child->pid, &info, WSTOPPED | WNOHANG) == 0 &&
+        info.si_pid == child->pid) {
+        void (*before)(int) = signal(info.si_status, SIG_DFL);
+        raise(info.si_status);
+        if (before != SIG_ERR) {
+            signal(info.si_status, before);
+        }
+    }
+}
+
 bool run_child_wait(struct run_child *child, int timeout_ms)
 {
     struct pollfd signals = {.fd = child->signals, .events = POLLIN};
@@ -110,6 +126,7 @@ bool run_child_wait(struct run_child *child, int timeout_ms)
         if (has_ended(child)) {
             return true;
         }
+        stop_with(child);
     } while (timeout_ms < 0);
     return false;
 }

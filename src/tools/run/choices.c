@@ -23,7 +23,7 @@ static const struct lp_option table[] = {
      "hardware threads of a core: avoid, use (--smt alone), spill"},
     {"kind", 'k', LP_VALUE_NEEDED, "KIND", "cores", NULL, kinds,
      "performance cores P, efficiency cores E, or all"},
-    {"cpus", 'c', LP_VALUE_NEEDED, "LIST", "cpus", NULL, NULL, "only these CPUs, like 0-5,8"},
+    {"cpus", 'c', LP_VALUE_NEEDED, "LIST", NULL, NULL, NULL, "only these CPUs, like 0-5,8"},
     {"reserve", 'r', LP_VALUE_NEEDED, "N", "reserve", NULL, NULL, "keep N CPUs back"},
     {"rounding", 0, LP_VALUE_NEEDED, "WORD", "rounding", NULL, NULL,
      "of a CPU quota: down, nearest, up"},
@@ -54,17 +54,31 @@ struct reader {
     loomp_config *config;
 };
 
+/* As an option of its own, so that it is as strong as the others. */
+static int set_as(const struct reader *reader, const char *name, const char *setting,
+                  const char *value)
+{
+    const struct lp_option table_of_one[] = {
+        {name, 0, LP_VALUE_NEEDED, "", setting, NULL, NULL, ""}, {0}};
+    struct lp_options one = {.tool = "loomp-run", .table = table_of_one};
+    char option[64];
+    snprintf(option, sizeof option, "--%s", name);
+    char *line[] = {(char *)"", option, (char *)(uintptr_t)value, NULL};
+    int used = lp_options_read(&one, reader->config, 3, line);
+    return used < 0 ? used : 0;
+}
+
+static int read_cpus(const struct reader *reader, const char *list)
+{
+    return *list ? set_as(reader, "cpus", "cpus", list)
+                 : lp_fail(-EINVAL, "--cpus takes a list like 0-5,8, not an empty text");
+}
+
 static int read_near(const struct reader *reader, const char *what)
 {
     static const char *const kinds_of_near[] = {"nic:", "disk:", "numa:"};
     if (strncmp(what, "gpu:", 4) == 0 && what[4]) {
-        /* as an option of its own, so that it is as strong as the others */
-        const struct lp_option gpu[] = {{"near", 0, LP_VALUE_NEEDED, "WHAT", "gpu", NULL, NULL, ""},
-                                        {0}};
-        struct lp_options one = {.tool = "loomp-run", .table = gpu};
-        char *line[] = {(char *)"", (char *)"--near", (char *)(uintptr_t)(what + 4), NULL};
-        int used = lp_options_read(&one, reader->config, 3, line);
-        return used < 0 ? used : 0;
+        return set_as(reader, "near", "gpu", what + 4);
     }
     for (size_t i = 0; i < sizeof kinds_of_near / sizeof *kinds_of_near; i++) {
         size_t bytes = strlen(kinds_of_near[i]);
@@ -114,7 +128,11 @@ static int take(void *arg, const struct lp_option *option, const char *value)
     }
     if (strcmp(option->name, "config") == 0) {
         choices->config_file = value;
-        return 0;
+        return *value ? 0
+                      : lp_fail(-EINVAL, "--config takes the name of a file, not an empty text");
+    }
+    if (strcmp(option->name, "cpus") == 0) {
+        return read_cpus(reader, value);
     }
     const struct {
         const char *name;
@@ -147,6 +165,9 @@ int run_choices_read(struct run_choices *choices, loomp_config *config, int argc
         return first;
     }
     choices->help |= options.wants_settings_help;
+    if (first < argc && !*argv[first]) {
+        return lp_fail(-EINVAL, "the program's name is empty; loomp-run --help says more");
+    }
     if (first >= argc && !choices->help && !choices->version && !choices->print && !choices->why) {
         return lp_fail(-EINVAL, "there is no program to run; loomp-run --help says more");
     }

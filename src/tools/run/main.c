@@ -38,6 +38,13 @@ static int fail(void)
     return run_failure(RUN_FAILED, "%s", loomp_error());
 }
 
+static int flush(void)
+{
+    return fflush(stdout) || ferror(stdout)
+               ? run_failure(RUN_FAILED, "standard output: %s", strerror(errno))
+               : 0;
+}
+
 /* ---- the plan -------------------------------------------------------------------------------- */
 
 static int survey(struct run *run)
@@ -190,7 +197,13 @@ static int execute(struct run *run)
     if (!environment) {
         return run_failure(RUN_FAILED, "no memory for the program's environment");
     }
-    if (run->choices.verify) {
+    const char *users = run->variables.not_applied;
+    if (run->choices.verify && users) {
+        run_say("verify: %s is set and decides where threads are: the plan is not applied, and "
+                "nothing is verified",
+                users);
+    }
+    if (run->choices.verify && !users) {
         const struct run_expectation expectation = {
             .plan = &run->plan,
             .mask = run->mask,
@@ -225,10 +238,8 @@ static int run_program(struct run *run)
         return run_failure(RUN_FAILED, "there are warnings, and --strict was given");
     }
     if (run->choices.print) {
-        run_print(&run->variables, run->mask, run->program);
-        return fflush(stdout) || ferror(stdout)
-                   ? run_failure(RUN_FAILED, "standard output: %s", strerror(errno))
-                   : 0;
+        run_print(&run->variables, run->environment, run->mask, run->program);
+        return flush();
     }
     return *run->program ? execute(run) : 0;
 }
@@ -260,10 +271,10 @@ int main(int argc, char **argv, char **environment)
         status = fail();
     } else if (run.choices.help) {
         run_choices_help(stdout);
-        status = 0;
+        status = flush();
     } else if (run.choices.version) {
         puts("loomp-run " LOOMP_VERSION_STRING);
-        status = 0;
+        status = flush();
     } else {
         run.program = argv + first;
         status = run_program(&run);

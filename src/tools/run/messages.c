@@ -9,7 +9,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { LINE_BYTES = 4096 };
+enum {
+    LINE_BYTES = 4096
+};
 
 static char *kept;
 static size_t kept_bytes;

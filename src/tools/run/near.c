@@ -116,7 +116,8 @@ int run_near(const char *near, const struct lp_survey *survey, loomp_config *con
         err = set_cpus(config, set);
         char list[256];
         lp_cpuset_format(set, list, sizeof list);
-        snprintf(reason, size, "CPUs %s are near %s and allowed", list, near);
+        snprintf(reason, size, "CPU%s near %s and allowed: %s",
+                 lp_cpuset_count(set) == 1 ? "" : "s", near, list);
     }
     lp_cpuset_free(set);
     return err;

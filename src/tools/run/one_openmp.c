@@ -11,6 +11,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* Beside a program that was not installed, else where it was installed. */
@@ -66,6 +67,24 @@ static int look_at_imports(const char *program, unsigned threads)
     return 0;
 }
 
+/* The kernel has the loader ignore LD_PRELOAD where a program runs with other rights than ours. */
+static void warn_of_owner(const char *program)
+{
+    char path[PATH_MAX];
+    struct stat status;
+    if (lp_openmp_program(program, path, sizeof path) || stat(path, &status)) {
+        return;
+    }
+    bool other_user = (status.st_mode & S_ISUID) && status.st_uid != geteuid();
+    bool other_group =
+        (status.st_mode & S_ISGID) && (status.st_mode & S_IXGRP) && status.st_gid != getegid();
+    if (other_user || other_group) {
+        run_warn("--one-openmp does nothing for %s: the loader ignores LD_PRELOAD in a "
+                 "set-%s-ID program",
+                 program, other_user ? "user" : "group");
+    }
+}
+
 int run_one_openmp(const char *program, unsigned threads, struct lp_openmp_runtimes *runtimes,
                    bool *needed, char *library, size_t size)
 {
@@ -107,6 +126,7 @@ int run_one_openmp(const char *program, unsigned threads, struct lp_openmp_runti
                        "or inside the program",
                        program, then.paths[0]);
     }
+    warn_of_owner(program);
     *runtimes = then;
     return 0;
 }

@@ -11,7 +11,11 @@
 #include <stdbool.h>
 
 /* As env(1), nohup(1) and timeout(1) end. */
-enum { RUN_FAILED = 125, RUN_NOT_EXECUTABLE = 126, RUN_NOT_FOUND = 127 };
+enum {
+    RUN_FAILED = 125,
+    RUN_NOT_EXECUTABLE = 126,
+    RUN_NOT_FOUND = 127
+};
 
 struct run_choices {
     const char *config_file; /* NULL: LOOMP_CONFIG */
@@ -62,7 +66,9 @@ int run_near(const char *near, const struct lp_survey *survey, loomp_config *con
 
 /* ---- variables.c ----------------------------------------------------------------------------- */
 
-enum { RUN_VARIABLES = 6 };
+enum {
+    RUN_VARIABLES = 6
+};
 
 /* One variable that the plan has a value for. */
 struct run_variable {
@@ -75,6 +81,7 @@ struct run_variable {
 struct run_variables {
     struct run_variable entries[RUN_VARIABLES];
     bool user_binds; /* the user's places stay, so the plan's are none of the program's business */
+    const char *not_applied; /* the user's variable that keeps threads from the plan's places */
 };
 
 /* What the program would get. preload: a library for LD_PRELOAD or NULL. 0 or -ENOMEM. */
@@ -104,8 +111,10 @@ int run_one_openmp(const char *program, unsigned threads, struct lp_openmp_runti
 
 /* ---- print.c --------------------------------------------------------------------------------- */
 
-/* One line that a shell understands and that does what loomp-run would do. */
-void run_print(const struct run_variables *variables, const lp_cpuset *mask, char *const *program);
+/* One line that a shell understands and that does what loomp-run would do; given: the environment,
+ * whose variables of OpenMP are part of it. */
+void run_print(const struct run_variables *variables, char *const *given, const lp_cpuset *mask,
+               char *const *program);
 
 /* ---- verify.c -------------------------------------------------------------------------------- */
 
@@ -116,8 +125,8 @@ struct run_expectation {
 };
 
 /* Runs the program as a child, with loomp-run's streams, process group and mask, compares where its
- * threads are with the plan, and ends as the program did: returns its exit status, or dies by the
- * same signal. Drift is RUN_FAILED with `strict` if the program itself ended well. */
+ * threads are with the plan until it ends, and ends as the program did: returns its exit status, or
+ * dies by the same signal. Drift is RUN_FAILED with `strict` if the program itself ended well. */
 int run_verified(char *const *program, char **environment,
                  const struct run_expectation *expectation, bool strict);
 
@@ -162,6 +171,5 @@ struct run_threads {
  * meanwhile has none. 0 or -ENOMEM. */
 int run_threads_look(struct run_threads *threads, int pid);
 void run_threads_fini(struct run_threads *threads);
-bool run_threads_equal(const struct run_threads *a, const struct run_threads *b);
 
 #endif

@@ -11,11 +11,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LINE_BYTES = 16384 }; /* a list of CPUs is 8 bytes for each at the worst */
+enum {
+    LINE_BYTES = 16384
+}; /* a list of CPUs is 8 bytes for each at the worst */
 
 static void cut_newline(char *text)
 {
     text[strcspn(text, "\n")] = 0;
+}
+
+/* A thread may call itself anything. */
+static void make_printable(char *text)
+{
+    for (; *text; text++) {
+        if ((unsigned char)*text < 0x20 || (unsigned char)*text >= 0x7f) {
+            *text = '?';
+        }
+    }
 }
 
 /* False: the thread has gone, or there is no memory. */
@@ -31,6 +43,7 @@ static bool read_thread(struct run_thread *thread, int pid, int tid)
         cut_newline(line);
         if (strncmp(line, name, sizeof name - 1) == 0) {
             snprintf(thread->name, sizeof thread->name, "%.31s", line + sizeof name - 1);
+            make_printable(thread->name);
         } else if (strncmp(line, list, sizeof list - 1) == 0) {
             thread->mask = lp_cpuset_parse(line + sizeof list - 1);
         }
@@ -109,7 +122,9 @@ static int choose_among_children(struct run_threads *best, int pid, int tid, int
 /* A child is preferred to a parent with as many threads: a shell waits for the program it runs. */
 static int choose(struct run_threads *best, int pid, int depth)
 {
-    enum { DEPTH_MAX = 16 };
+    enum {
+        DEPTH_MAX = 16
+    };
     struct run_threads threads;
     int err = depth < DEPTH_MAX ? look_at(&threads, pid) : 0;
     if (err || depth >= DEPTH_MAX) {
@@ -141,14 +156,4 @@ int run_threads_look(struct run_threads *threads, int pid)
         run_threads_fini(threads);
     }
     return err;
-}
-
-bool run_threads_equal(const struct run_threads *a, const struct run_threads *b)
-{
-    bool same = a->pid == b->pid && a->count == b->count;
-    for (unsigned i = 0; same && i < a->count; i++) {
-        same = a->entries[i].tid == b->entries[i].tid &&
-               lp_cpuset_equal(a->entries[i].mask, b->entries[i].mask);
-    }
-    return same;
 }

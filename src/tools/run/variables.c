@@ -9,8 +9,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
-enum { PLACES, PROC_BIND, THREADS, HIDDEN_HELPER, HIDDEN_THREADS, PRELOAD };
+enum {
+    PLACES,
+    PROC_BIND,
+    THREADS,
+    HIDDEN_HELPER,
+    HIDDEN_THREADS,
+    PRELOAD
+};
 
 static const char *const names[RUN_VARIABLES] = {
     [PLACES] = "OMP_PLACES",
@@ -41,6 +49,20 @@ static const char *other_binding(const struct lp_openmp_runtimes *runtimes)
         return "KMP_AFFINITY";
     }
     return users_value("GOMP_CPU_AFFINITY") ? "GOMP_CPU_AFFINITY" : NULL;
+}
+
+/* Whether a user's OMP_PROC_BIND has thread i on place i all the same, as NULL has. */
+static bool spreads(const char *binding)
+{
+    static const char *const words[] = {"true", "close", "spread"};
+    for (size_t i = 0; binding && i < sizeof words / sizeof *words; i++) {
+        size_t bytes = strlen(words[i]);
+        if (strncasecmp(binding, words[i], bytes) == 0 &&
+            (!binding[bytes] || binding[bytes] == ',')) {
+            return true;
+        }
+    }
+    return !binding;
 }
 
 static int put(struct run_variables *variables, int which, const char *value)
@@ -110,6 +132,12 @@ int run_variables_make(struct run_variables *variables, const struct lp_plan *pl
         return err;
     }
     variables->user_binds = other_binding(runtimes) || variables->entries[PLACES].users;
+    variables->not_applied = other_binding(runtimes);
+    if (!variables->not_applied && variables->entries[PLACES].users) {
+        variables->not_applied = names[PLACES];
+    } else if (!variables->not_applied && !spreads(variables->entries[PROC_BIND].users)) {
+        variables->not_applied = names[PROC_BIND];
+    }
     return 0;
 }
 

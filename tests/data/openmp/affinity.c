@@ -6,6 +6,10 @@
  *   maps      prints the OpenMP runtimes that are mapped
  *   drift     the last thread of the team lets go of its place; then waits for the end of its input
  *   stay      waits for the end of its input, its team being alive
+ *   later     as stay, but drifts when a byte has come
+ *   brief MS  drifts, and ends after so many milliseconds
+ *   crowd     has one thread more than it should; then as stay
+ *   stop      stops itself, and ends with 6 once it is continued
  *   wait      waits for a signal */
 #include <errno.h>
 #include <omp.h>
@@ -14,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 static void say_where(void)
@@ -44,6 +49,14 @@ static void let_go(void)
     sched_setaffinity(0, sizeof all, &all);
 }
 
+static void let_last_go(void)
+{
+#pragma omp parallel
+    if (omp_get_thread_num() == omp_get_num_threads() - 1) {
+        let_go();
+    }
+}
+
 static void copy_input(FILE *out)
 {
     int c;
@@ -72,14 +85,11 @@ static void print_runtimes(void)
 int main(int argc, char **argv)
 {
     const char *what = argc > 1 ? argv[1] : "";
-    int drifts = strcmp(what, "drift") == 0;
-#pragma omp parallel
-    {
-        say_where();
-        if (drifts && omp_get_thread_num() == omp_get_num_threads() - 1) {
-            let_go();
-        }
+    if (strcmp(what, "crowd") == 0) {
+        omp_set_num_threads(omp_get_max_threads() + 1);
     }
+#pragma omp parallel
+    say_where();
     if (strcmp(what, "exit") == 0) {
         return atoi(argv[2]);
     } else if (strcmp(what, "kill") == 0) {
@@ -92,8 +102,22 @@ int main(int argc, char **argv)
         }
     } else if (strcmp(what, "maps") == 0) {
         print_runtimes();
-    } else if (drifts || strcmp(what, "stay") == 0) {
+    } else if (strcmp(what, "drift") == 0) {
+        let_last_go();
         copy_input(NULL);
+    } else if (strcmp(what, "stay") == 0 || strcmp(what, "crowd") == 0) {
+        copy_input(NULL);
+    } else if (strcmp(what, "later") == 0) {
+        getchar();
+        let_last_go();
+        copy_input(NULL);
+    } else if (strcmp(what, "brief") == 0) {
+        let_last_go();
+        long ms = atol(argv[2]);
+        nanosleep(&(struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000}, NULL);
+    } else if (strcmp(what, "stop") == 0) {
+        raise(SIGSTOP);
+        return 6;
     } else if (strcmp(what, "wait") == 0) {
         puts("ready");
         fflush(stdout);

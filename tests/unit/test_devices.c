@@ -3,6 +3,7 @@
  * environment hides, and which ones a text chooses. */
 #define SUITE "devices"
 #include "harness.h"
+#include "kept_log.h"
 
 #include "base/log.h"
 #include "fault/faults.h"
@@ -19,24 +20,6 @@ enum {
 
 #define DATA LOOMP_TEST_DATA "/devices/"
 #define XML LOOMP_TEST_DATA "/topologies/"
-
-static int lines;
-static char last_line[512];
-
-static void keep_line(void *arg, int32_t level, const char *line)
-{
-    (void)arg;
-    (void)level;
-    lines++;
-    snprintf(last_line, sizeof last_line, "%s", line);
-}
-
-static void keep_lines(void)
-{
-    lp_log_reset();
-    loomp_set_log(keep_line, NULL);
-    lines = 0;
-}
 
 /* The devices of a recorded tree on a described machine. */
 static void find(struct lp_devices *devices, const char *machine, const char *root)

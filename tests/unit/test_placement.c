@@ -3,6 +3,7 @@
  * environment. */
 #define SUITE "placement"
 #include "harness.h"
+#include "kept_log.h"
 
 #include "base/log.h"
 #include "placement/cpuset.h"
@@ -653,24 +654,6 @@ TEST(stacks_are_as_large_as_the_largest_opinion)
     }
     restore_environment();
     setrlimit(RLIMIT_STACK, &before);
-}
-
-static char last_line[512];
-static int lines;
-
-static void keep_line(void *arg, int32_t level, const char *line)
-{
-    (void)arg;
-    (void)level;
-    lines++;
-    snprintf(last_line, sizeof last_line, "%s", line);
-}
-
-static void keep_lines(void)
-{
-    lp_log_reset();
-    loomp_set_log(keep_line, NULL);
-    lines = 0;
 }
 
 TEST(variables_that_break_promises_are_warned_of_once)

@@ -3,6 +3,7 @@
  * may come from, and the binding of threads and memory. */
 #define SUITE "topology"
 #include "harness.h"
+#include "kept_log.h"
 
 #include "base/log.h"
 #include "fault/faults.h"
@@ -30,24 +31,6 @@ static const char *text_of(const lp_cpuset *set)
     char *text = texts[next++ % 4];
     lp_cpuset_format(set, text, TEXT);
     return text;
-}
-
-static int lines;
-static char last_line[512];
-
-static void keep_line(void *arg, int32_t level, const char *line)
-{
-    (void)arg;
-    (void)level;
-    lines++;
-    snprintf(last_line, sizeof last_line, "%s", line);
-}
-
-static void keep_lines(void)
-{
-    lp_log_reset();
-    loomp_set_log(keep_line, NULL);
-    lines = 0;
 }
 
 static int load_path(struct lp_topology *topology, const char *path)

@@ -348,7 +348,7 @@ static int apply_cache_groups(struct lp_planner *planner)
 
 int lp_planner_find_usable(struct lp_planner *planner)
 {
-    bool bound_by_launcher;
+    bool bound_by_launcher = false;
     describe_machine(planner);
     int err = begin_with_allowed(planner, &bound_by_launcher);
     if (!err) {

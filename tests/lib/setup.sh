@@ -126,7 +126,8 @@ setup_step()
     fi
     echo "FAILED, ${setup_note}$setup_took s"
     # First what failed: of a long list of lines somebody may get to see a part only.
-    sed -n 's/^failure: //p' "$setup_log" | awk -v most="${SETUP_FAILURES:-25}" '
+    { sed -n 's/^failure: //p' "$setup_log"
+      grep -E '(^|[ :])error:|undefined reference|: \*\*\* ' "$setup_log"; } | awk -v most="${SETUP_FAILURES:-25}" '
         NR <= most { print "        " $0 }
         END { if (NR > most) print "        and " NR - most " lines more" }'
     echo "        the end of build/logs/$(basename "$setup_log"):"

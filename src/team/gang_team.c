@@ -325,7 +325,7 @@ void lp_gang_rest_in_job(struct loomp_pool *pool, void (*wait)(void *arg), void 
 static bool served(struct until *until)
 {
     struct loomp_pool *pool = until->pool;
-    if (atomic_load_explicit(&pool->blocked, memory_order_seq_cst) >= lp_pool_open(pool)) {
+    if (atomic_load_explicit(&pool->blocked, memory_order_seq_cst) >= pool->width) {
         return true;
     }
     for (int i = 0; i < LP_PRIORITIES; i++) {

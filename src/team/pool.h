@@ -160,19 +160,24 @@ static inline unsigned lp_pool_limit(struct loomp_pool *pool)
     return atomic_load_explicit(&pool->limit, memory_order_seq_cst);
 }
 
-/* The places from it on are in nobody's use: a job that waits uses no CPU, so another place may. */
+/* The places from it on are in nobody's use: a job that waits uses no CPU, so another place may. May
+ * be more than there are places. */
 static inline unsigned lp_pool_open(struct loomp_pool *pool)
 {
-    unsigned open = lp_pool_limit(pool) + atomic_load_explicit(&pool->blocked, memory_order_seq_cst);
-    return open < pool->width ? open : pool->width;
+    return lp_pool_limit(pool) + atomic_load_explicit(&pool->blocked, memory_order_seq_cst);
 }
 
-/* Whether a gang leaves nobody to serve: it has all places, or all but those whose jobs wait. */
+/* Whether a gang leaves nobody to serve: it has all places, or all but those whose jobs wait. The
+ * width is looked at only beside a gang, when the start that writes it is long over. */
 static inline bool lp_pool_all_claimed(struct loomp_pool *pool)
 {
     unsigned claim = atomic_load_explicit(&pool->claim, memory_order_seq_cst);
-    return claim && claim + atomic_load_explicit(&pool->blocked, memory_order_seq_cst) >=
-                        lp_pool_open(pool);
+    if (!claim) {
+        return false;
+    }
+    unsigned open = lp_pool_open(pool);
+    open = open < pool->width ? open : pool->width;
+    return claim + atomic_load_explicit(&pool->blocked, memory_order_seq_cst) >= open;
 }
 
 /* A thread has taken work: tells whoever follows that. */

@@ -169,8 +169,10 @@ static void relieve(struct loomp_pool *pool, struct lp_worker *worker, unsigned 
         }
         in_time = lp_parking_sleep(&pool->parking, index, deadline);
     }
-    lp_self.relieving = true;
-    while (lp_pool_all_claimed(pool) && serve_one(pool, worker)) {
+    /* In time means that the places have come back; if they are claimed again by now, that is another
+     * gang, behind which nobody has waited for so long. */
+    lp_self.relieving = !in_time;
+    while (lp_self.relieving && lp_pool_all_claimed(pool) && serve_one(pool, worker)) {
     }
     lp_self.relieving = false;
     lp_card_state(&worker->card, LOOMP_STATE_PAUSED);

@@ -36,8 +36,14 @@ static void lead(void *arg)
         unsigned index = (unsigned)omp_get_thread_num();
         lp_pool_adopt_thread(pool, LP_TEAM_OMP, index);
         arrive(pool);
+        if (omp_get_num_threads() == 1) {
+            /* A team of one already. libomp loses some 200 bytes at each region in such a team that gcc
+             * has compiled (GOMP_parallel). */
+            lp_worker_loop(pool, index);
+        } else {
 #pragma omp parallel num_threads(1) default(none) firstprivate(pool, index)
-        lp_worker_loop(pool, index);
+            lp_worker_loop(pool, index);
+        }
         lp_pool_drop_thread();
     }
 }

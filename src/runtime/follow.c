@@ -2,9 +2,9 @@
 /* Owns the thread that follows changes. It sleeps for as long as the runtime has nothing to do: a
  * change that nobody works under is of no interest.
  *
- * Why it does not sleep through work: a team thread that wakes up reads `stirred` and, if it is 0,
+ * Why it does not sleep through work: a team thread that takes work reads `stirred` and, if it is 0,
  * sets it and wakes us. We set it to 0 (seq_cst) only to look at the ledgers again afterwards: work
- * that was accepted before is seen there, and whoever is woken for later work finds the 0. */
+ * that was accepted before is seen there, and whoever takes later work finds the 0. */
 #include "runtime/follow.h"
 
 #include "base/error.h"
@@ -25,11 +25,10 @@ struct lp_follower {
     _Atomic uint32_t stop;
     /* As they were at the last look. */
     double quota;
-    lp_cpuset *allowed;
+    lp_cpuset *allowed; /* of the CPUs that the plan chose from */
 };
 
-/* ---- quota ------------------------------------------------------------------------------------
- */
+/* ---- quota ----------------------------------------------------------------------------------- */
 
 /* Where places have lost their CPUs, their threads share those of the others, so as many of the
  * last places rest: the kernel then has a CPU for each thread. */
@@ -51,8 +50,7 @@ static void follow_quota(struct lp_follower *follower, double quota, const struc
     follower->quota = quota;
 }
 
-/* ---- CPUs that are taken away -----------------------------------------------------------------
- */
+/* ---- CPUs that are taken away ---------------------------------------------------------------- */
 
 static void report_places(struct lp_follower *follower, const lp_cpuset *allowed)
 {
@@ -98,6 +96,8 @@ static void look(struct lp_follower *follower)
     lp_cpuset *allowed =
         cgroup.cpus ? lp_cpuset_copy(cgroup.cpus) : lp_online_cpus(follower->options.root);
     if (allowed) {
+        /* What the plan left out by settings or rank is no news. */
+        lp_cpuset_and(allowed, follower->options.plan->usable);
         follow_places(follower, allowed);
     }
     follow_quota(follower, cgroup.quota, &cgroup);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Living with change: while the runtime has work, a thread looks every two seconds whether the CPU quota
- * or the CPUs of the process have changed, and lets `compute` use as many places as that allows. */
+/* Living with change: while the runtime has work, a thread looks every two seconds whether the CPU
+ * quota or the CPUs of the process have changed, and lets `compute` use as many places as that
+ * allows. */
 #ifndef LP_RUNTIME_FOLLOW_H
 #define LP_RUNTIME_FOLLOW_H
 

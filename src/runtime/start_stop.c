@@ -59,8 +59,7 @@ static void register_handlers(void)
     atexit(before_exit);
 }
 
-/* ---- settings -----------------------------------------------------------------------------------
- */
+/* ---- settings -------------------------------------------------------------------------------- */
 
 static int read_settings(struct lp_parts *parts, const loomp_config *given)
 {
@@ -89,8 +88,7 @@ static void apply_process_settings(const loomp_config *config)
     lp_object_pool_set_limit((size_t)lp_settings_int(config, LP_CALL_POOL_SIZE));
 }
 
-/* ---- the parts ----------------------------------------------------------------------------------
- */
+/* ---- the parts ------------------------------------------------------------------------------- */
 
 static int make_plan(struct lp_parts *parts)
 {
@@ -376,8 +374,7 @@ int loomp_start(loomp_runtime **runtime, const loomp_config *config)
     return err;
 }
 
-/* ---- stopping -----------------------------------------------------------------------------------
- */
+/* ---- stopping -------------------------------------------------------------------------------- */
 
 static int check_stopper(loomp_runtime *runtime)
 {

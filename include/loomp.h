@@ -14,8 +14,12 @@
 
 #include <loomp/loop.h>
 
+#include <loomp/pool.h>
+
 #include <loomp/group.h>
 
 #include <loomp/job.h>
+
+#include <loomp/parallel.h>
 
 #endif

@@ -6,6 +6,7 @@
 
 #include <loomp/group.h>
 #include <loomp/loop.h>
+#include <loomp/pool.h>
 #include <loomp/runtime.h>
 
 #ifdef __cplusplus
@@ -13,7 +14,6 @@ extern "C" {
 #endif
 
 typedef struct loomp_job loomp_job;
-typedef struct loomp_pool loomp_pool;
 
 /* The work: runs on a team thread (0 or a negative errno value, handed to done). An exception,
  * longjmp or pthread_exit out of it is the caller's bug. */
@@ -26,6 +26,7 @@ typedef void (*loomp_done_fn)(loomp_job *job, int status);
 
 /* job.kind: how `work` uses OpenMP. */
 #define LOOMP_SERIAL 0u /* alone on one thread; any OpenMP in it sees a team of one */
+#define LOOMP_TASKS 1u  /* creates tasks or taskloops, which the pool's gang team runs */
 #define LOOMP_GANG 2u   /* has parallel regions of its own, which get the pool's gang team */
 
 /* job.priority */
@@ -37,6 +38,8 @@ typedef void (*loomp_done_fn)(loomp_job *job, int status);
 #define LOOMP_MAY_WAIT 0x1u  /* may block or wait: never run on a loop thread */
 #define LOOMP_UNTRACKED 0x2u /* wait_idle does not wait for it; the caller does */
 #define LOOMP_FP_ENV 0x4u    /* runs with the submitter's rounding and flush-to-zero */
+#define LOOMP_FIFO 0x8u      /* submitted by a job: starts in order, not newest first */
+#define LOOMP_IF_OK 0x10u    /* with loomp_group_then: not run if the group's status is an error */
 
 struct loomp_job {
     loomp_work_fn work;
@@ -45,11 +48,12 @@ struct loomp_job {
     loomp_pool *pool;    /* NULL: the pool `compute` */
     loomp_group *group;  /* NULL: none */
     loomp_loop *home;    /* NULL: the submitting loop; submitted elsewhere, done runs on the team */
-    uint32_t kind;       /* LOOMP_SERIAL, LOOMP_GANG */
+    uint32_t kind;       /* LOOMP_SERIAL, LOOMP_TASKS, LOOMP_GANG */
     int32_t priority;    /* LOOMP_LOW, LOOMP_NORMAL, LOOMP_HIGH */
-    uint32_t width;      /* GANG: threads of its regions; 0 = the whole team */
+    uint32_t width;      /* TASKS, GANG: threads of its region; 0 = the whole team */
     uint32_t flags;      /* LOOMP_MAY_WAIT | ... */
-    uint64_t private_[20];
+    double deadline_s;   /* has to start so many seconds after submission; 0: no deadline */
+    uint64_t private_[24];
 };
 
 /* Static initialiser; loomp_job_init does the same at run time. */
@@ -70,12 +74,26 @@ struct loomp_job {
 /* Clears the job and sets its two functions. Not on a job that is under way. */
 void loomp_job_init(loomp_job *job, loomp_work_fn work, loomp_done_fn done);
 
-/* Hands the job over. Any thread; does not block (but see queue_policy = "block"), allocates
+/* Hands the job over.
+ *
+ * SERIAL jobs of one priority start in the order in which one thread submitted them, but for those
+ * that a job submits: they start newest first near the thread that submitted them, and oldest first
+ * where others take them over; LOOMP_FIFO asks for order. TASKS and GANG jobs of one priority start
+ * in the order of their submission. More urgent jobs start first, but for one start in 32, which the
+ * less urgent get so that they are not starved.
+ *
+ * TASKS jobs run together in one parallel region and are done when all tasks they created are. A
+ * GANG runs alone. While either is under way its `width` threads are taken from the SERIAL jobs.
+ *
+ * Any thread; does not block (but see queue_policy = "block"), allocates
  * nothing. From acceptance until `done` begins the job is loomp's: only loomp_cancel and
  * loomp_job_state may be called on it. Returns 0; -EAGAIN (queue_limit; the job stays the
  * caller's); -EBUSY (it is under way already); -ESHUTDOWN; -EINVAL (a field; loomp_error names it);
- * -EOWNERDEAD in a forked child. */
+ * -ENOMEM (a deadline); -EOWNERDEAD in a forked child. */
 int loomp_submit(loomp_runtime *runtime, loomp_job *job);
+
+/* The same to that pool, whatever job.pool says. */
+int loomp_submit_to(loomp_pool *pool, loomp_job *job);
 
 /* The same to the pool `blocking`, for work that sleeps in I/O: SERIAL only. */
 int loomp_submit_blocking(loomp_runtime *runtime, loomp_job *job);
@@ -86,9 +104,20 @@ int loomp_submit_blocking(loomp_runtime *runtime, loomp_job *job);
  * started), -EALREADY (work has ended, or the job is not under way). */
 int loomp_cancel(loomp_job *job);
 
-/* In a job: whether somebody wants it to end early. False elsewhere. Cheap enough for every step of
- * an iteration. On threads that a GANG's regions run on it answers for the GANG. */
+/* In a job: whether somebody wants it to end early (loomp_cancel, loomp_group_cancel of its group,
+ * loomp_stop_now). False elsewhere. Cheap enough for every step of an iteration. On threads that a
+ * GANG's regions run on it answers for the GANG; in the child tasks of a TASKS job, which other jobs'
+ * children run beside, ask loomp_job_cancelled. */
 bool loomp_cancelled(void);
+
+/* The same of a job that is known to be running: for the tasks that a TASKS job created, on any
+ * thread. */
+bool loomp_job_cancelled(const loomp_job *job);
+
+/* Memory that ends with the job, after its done: at least `bytes` of it, aligned to 64, not cleared.
+ * Only in the job's work, on the thread that runs it, and in its done. Allocates only until the
+ * thread's store is warm. NULL without memory. */
+void *loomp_scratch(loomp_job *job, size_t bytes);
 
 #define LOOMP_JOB_IDLE 0    /* not under way: new, or done has begun */
 #define LOOMP_JOB_QUEUED 1  /* accepted, work has not started */
@@ -115,15 +144,6 @@ int loomp_install(loomp_runtime *runtime, int (*fn)(void *arg), void *arg);
  * are waiting now and takes them back when those have been served. Costs a few loads when none
  * waits. Returns how many jobs were waiting, 0 if none; -EPERM outside of a GANG's top level. */
 int loomp_gang_pause(loomp_runtime *runtime);
-
-/* The pool of that name: "compute" and "blocking" always exist; NULL if there is none. */
-loomp_pool *loomp_pool_named(loomp_runtime *runtime, const char *name);
-
-/* How many threads (places) a pool has; for `blocking`, how many it may grow to. */
-int loomp_pool_threads(loomp_pool *pool);
-
-/* The index of this thread in the pool, in wake order, or -1 if it is not one of its threads. */
-int loomp_thread_index(loomp_pool *pool);
 
 #ifdef __cplusplus
 }

@@ -24,6 +24,9 @@ struct lp_self {
     struct loomp_loop *loop; /* LP_LOOP */
     struct loomp_pool *pool; /* the other roles but LP_PLAIN */
     struct loomp_job *job;   /* that runs, or NULL */
+    struct lp_thread_card *card; /* its public face; NULL on plain threads and loops */
+    unsigned near;           /* the last-level cache of its place, counted from 1; 0: unknown */
+    unsigned yields;         /* jobs inside each other that loomp_yield began */
     uint64_t fp_control;     /* what the thread's jobs start with */
 };
 

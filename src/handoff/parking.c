@@ -83,8 +83,15 @@ bool lp_parking_sleep(struct lp_parking *parking, unsigned slot, uint64_t deadli
 
 bool lp_parking_wake_between(struct lp_parking *parking, unsigned from, unsigned to)
 {
+    return lp_parking_wake_among(parking, NULL, from, to);
+}
+
+bool lp_parking_wake_among(struct lp_parking *parking, const uint64_t *mask, unsigned from,
+                           unsigned to)
+{
     for (unsigned i = from / 64; i < parking->words; i++) {
         uint64_t bits = atomic_load_explicit(&parking->bits[i], memory_order_seq_cst);
+        bits &= mask ? mask[i] : ~(uint64_t)0;
         if (i == from / 64) {
             bits &= ~(uint64_t)0 << from % 64;
         }

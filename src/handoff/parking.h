@@ -61,6 +61,10 @@ static inline uint64_t lp_parking_woken_at_ns(struct lp_parking *parking, unsign
 /* Wakes the lowest sleeper of the slots from `from` to `to` - 1; false if there is none. */
 bool lp_parking_wake_between(struct lp_parking *parking, unsigned from, unsigned to);
 
+/* The same among those whose bit is set in `mask`, as many words as there are slots for; NULL: all. */
+bool lp_parking_wake_among(struct lp_parking *parking, const uint64_t *mask, unsigned from,
+                           unsigned to);
+
 /* The same for all slots at or above `from`. */
 bool lp_parking_wake_lowest(struct lp_parking *parking, unsigned from);
 

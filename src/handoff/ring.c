@@ -31,8 +31,10 @@ struct lp_ring_cell {
      * because a reader whose compare-exchange of the word then fails throws them away. */
     _Atomic(void *) item;
     _Atomic(const void *) tag;
-    uint64_t unused; /* two cells to a line of 64 bytes */
+    _Atomic uint64_t note;
 };
+
+_Static_assert(sizeof(struct lp_ring_cell) == 32, "two cells to a line of 64 bytes");
 
 static uint64_t word_of(const struct lp_ring *ring, uint64_t position, unsigned state)
 {
@@ -120,6 +122,12 @@ static bool trim(struct lp_ring *ring)
 
 bool lp_ring_push(struct lp_ring *ring, void *item, const void *tag, uint64_t *position)
 {
+    return lp_ring_push_noted(ring, item, tag, 0, position);
+}
+
+bool lp_ring_push_noted(struct lp_ring *ring, void *item, const void *tag, uint64_t note,
+                        uint64_t *position)
+{
     uint64_t tail = atomic_load_explicit(&ring->tail, memory_order_relaxed);
     for (;;) {
         /* acquire: a cell that the head has passed is free, or about to be */
@@ -143,6 +151,7 @@ bool lp_ring_push(struct lp_ring *ring, void *item, const void *tag, uint64_t *p
                 *position = tail;
                 atomic_store_explicit(&cell->item, item, memory_order_relaxed);
                 atomic_store_explicit(&cell->tag, tag, memory_order_relaxed);
+                atomic_store_explicit(&cell->note, note, memory_order_relaxed);
                 /* Release publishes the item; seq_cst orders it before the caller's look for
                  * sleepers (pairs with their announcement, see parking.h). */
                 atomic_store_explicit(&cell->word, free_word | FULL, memory_order_seq_cst);
@@ -160,6 +169,12 @@ bool lp_ring_push(struct lp_ring *ring, void *item, const void *tag, uint64_t *p
 
 void *lp_ring_pop(struct lp_ring *ring)
 {
+    return lp_ring_pop_if(ring, NULL, NULL);
+}
+
+void *lp_ring_pop_if(struct lp_ring *ring, bool (*wanted)(uint64_t note, const void *arg),
+                     const void *arg)
+{
     uint64_t head = atomic_load_explicit(&ring->head, memory_order_relaxed);
     for (;;) {
         struct lp_ring_cell *cell = cell_at(ring, head);
@@ -170,6 +185,16 @@ void *lp_ring_pop(struct lp_ring *ring)
         }
         if (word > (free_word | TAKEN)) {
             head = atomic_load_explicit(&ring->head, memory_order_relaxed);
+            continue;
+        }
+        /* The note belongs to this position if the head has not moved when it is moved below. */
+        if (wanted && word == (free_word | FULL) &&
+            !wanted(atomic_load_explicit(&cell->note, memory_order_relaxed), arg)) {
+            uint64_t again = atomic_load_explicit(&ring->head, memory_order_acquire);
+            if (again == head) {
+                return NULL;
+            }
+            head = again;
             continue;
         }
         /* seq_cst: a gang that pauses counts what has left the queue (team/gang_team.c) */
@@ -193,6 +218,18 @@ void *lp_ring_pop(struct lp_ring *ring)
         }
         head = atomic_load_explicit(&ring->head, memory_order_relaxed);
     }
+}
+
+bool lp_ring_peek(struct lp_ring *ring, uint64_t behind, uint64_t *note)
+{
+    uint64_t position = atomic_load_explicit(&ring->head, memory_order_seq_cst) + behind;
+    struct lp_ring_cell *cell = cell_at(ring, position);
+    uint64_t full_word = word_of(ring, position, FULL);
+    if (atomic_load_explicit(&cell->word, memory_order_acquire) != full_word) {
+        return false;
+    }
+    *note = atomic_load_explicit(&cell->note, memory_order_relaxed);
+    return true;
 }
 
 bool lp_ring_withdraw(struct lp_ring *ring, uint64_t position)

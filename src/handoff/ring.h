@@ -36,8 +36,28 @@ void lp_ring_fini(struct lp_ring *ring);
  * seq_cst loads (it ends with a seq_cst store). */
 bool lp_ring_push(struct lp_ring *ring, void *item, const void *tag, uint64_t *position);
 
+/* The same, with a note that lp_ring_pop_if and lp_ring_peek read without touching the item. */
+bool lp_ring_push_noted(struct lp_ring *ring, void *item, const void *tag, uint64_t note,
+                        uint64_t *position);
+
 /* The oldest item that is completely in, or NULL. */
 void *lp_ring_pop(struct lp_ring *ring);
+
+/* The same if `wanted` says so of its note, else NULL. */
+void *lp_ring_pop_if(struct lp_ring *ring, bool (*wanted)(uint64_t note, const void *arg),
+                     const void *arg);
+
+/* The note of the item that waits `behind` places behind the oldest; false if there is none there, or
+ * one that was taken out. A snapshot. */
+bool lp_ring_peek(struct lp_ring *ring, uint64_t behind, uint64_t *note);
+
+/* How many items wait, those included that were taken out of the middle. A snapshot. */
+static inline uint64_t lp_ring_count(struct lp_ring *ring)
+{
+    uint64_t head = atomic_load_explicit(&ring->head, memory_order_seq_cst);
+    uint64_t tail = atomic_load_explicit(&ring->tail, memory_order_seq_cst);
+    return tail > head ? tail - head : 0;
+}
 
 /* Takes the item at a position out if it still waits there. At most one of pop, withdraw and
  * take_tagged gets an item. */

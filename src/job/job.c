@@ -9,6 +9,7 @@
 #include "loop/loop.h"
 #include "team/blocking_team.h"
 #include "team/gang_team.h"
+#include "team/tasks_region.h"
 #include "team/teams.h"
 #include "team/worker.h"
 
@@ -85,10 +86,16 @@ static bool is_cancelled(struct lp_job_words *words)
            atomic_load_explicit(&lp_tracked.discard, memory_order_relaxed);
 }
 
+static int work_of_tasks(void *job)
+{
+    return ((loomp_job *)job)->work(job);
+}
+
 static int32_t call_work(loomp_job *job)
 {
     struct lp_job_words *words = lp_job_words(job);
-    bool leads_gang = lp_self.role == LP_GANG;
+    bool leads_gang = job->kind == LOOMP_GANG && lp_self.role == LP_GANG &&
+                      lp_gang_at_top_level(lp_self.pool);
     set_state(words, LOOMP_JOB_RUNNING);
     words->outer = lp_self.job;
     lp_self.job = job;
@@ -98,7 +105,11 @@ static int32_t call_work(loomp_job *job)
         atomic_store_explicit(&lp_self.pool->gang.running, job, memory_order_relaxed);
     }
     lp_self.inside++;
-    int32_t status = job->work(job);
+    if (lp_self.card) {
+        lp_card_add(&lp_self.card->kinds[job->kind]);
+    }
+    int32_t status = job->kind == LOOMP_TASKS ? lp_team_with_children(work_of_tasks, job)
+                                              : job->work(job);
     lp_self.inside--;
     lp_self.job = words->outer;
     if (leads_gang) {
@@ -129,9 +140,10 @@ void lp_job_run(void *job)
     run(job, true);
 }
 
-unsigned lp_job_width(const void *job)
+uint64_t lp_job_note(const void *item)
 {
-    return ((const loomp_job *)job)->width;
+    const loomp_job *job = item;
+    return lp_note(job->kind, job->width);
 }
 
 static void run_for_caller(void *job)
@@ -149,15 +161,15 @@ static int check(const loomp_runtime *runtime, const loomp_job *job)
     if (!job->work) {
         return lp_fail(-EINVAL, "loomp_submit: job.work is NULL");
     }
-    if (job->kind != LOOMP_SERIAL && job->kind != LOOMP_GANG) {
-        return lp_fail(-EINVAL, "loomp_submit: job.kind is %u, neither LOOMP_SERIAL nor LOOMP_GANG",
+    if (job->kind > LOOMP_GANG) {
+        return lp_fail(-EINVAL, "loomp_submit: job.kind is %u, not LOOMP_SERIAL, _TASKS or _GANG",
                        job->kind);
     }
     if (job->priority < LOOMP_LOW || job->priority > LOOMP_HIGH) {
         return lp_fail(-EINVAL, "loomp_submit: job.priority is %d, not LOOMP_LOW, _NORMAL or _HIGH",
                        job->priority);
     }
-    uint32_t known = LOOMP_MAY_WAIT | LOOMP_UNTRACKED | LOOMP_FP_ENV;
+    uint32_t known = LOOMP_MAY_WAIT | LOOMP_UNTRACKED | LOOMP_FP_ENV | LOOMP_FIFO | LOOMP_IF_OK;
     if (job->flags & ~known) {
         return lp_fail(-EINVAL, "loomp_submit: job.flags has unknown bits 0x%x",
                        job->flags & ~known);
@@ -192,8 +204,7 @@ static int claim(loomp_runtime *runtime, loomp_job *job, loomp_pool *pool)
     words->home = job->home ? job->home : lp_self.loop;
     words->pool = pool;
     words->group = job->group;
-    words->ring = lp_pool_queue(pool, job->kind == LOOMP_GANG, job->priority);
-    words->position = UINT64_MAX;
+    words->ticket = (struct lp_ticket){NULL, 0};
     words->fp_control = job->flags & LOOMP_FP_ENV ? lp_fp_control() : 0;
     atomic_store_explicit(&words->cancel, 0, memory_order_relaxed);
     words->untracked = job->flags & LOOMP_UNTRACKED;
@@ -218,16 +229,24 @@ static void unclaim(loomp_job *job)
     set_state(words, LOOMP_JOB_IDLE);
 }
 
-/* Makes sure somebody takes what was pushed. The job may be gone already; `tag` is held. */
-static void announce(loomp_pool *pool, bool is_gang, loomp_group *tag)
+static bool push(loomp_job *job, loomp_pool *pool, loomp_group *tag)
 {
-    if (is_gang) {
-        lp_teams_wake_for_gang(pool);
-    } else {
+    struct lp_ticket *ticket = &lp_job_words(job)->ticket;
+    return job->kind == LOOMP_SERIAL
+               ? lp_pool_push_serial(pool, job->priority, job, tag, job->flags & LOOMP_FIFO, ticket)
+               : lp_pool_push_gang(pool, job->priority, job, tag, ticket);
+}
+
+/* Makes sure somebody takes what was pushed. The job may be gone already; `tag` is held. */
+static void announce(loomp_pool *pool, uint32_t kind, loomp_group *tag)
+{
+    if (kind == LOOMP_SERIAL) {
         lp_teams_wake_for_serial(pool);
+    } else {
+        lp_teams_wake_for_gang(pool);
     }
     if (tag) {
-        lp_group_offer(tag, is_gang ? LP_HELPS_GANG : LP_HELPS_SERIAL);
+        lp_group_offer(tag, kind == LOOMP_SERIAL ? LP_HELPS_SERIAL : LP_HELPS_GANG);
     }
 }
 
@@ -236,14 +255,15 @@ static int overflow(loomp_runtime *runtime, loomp_job *job, loomp_group *tag)
 {
     struct lp_job_words *words = lp_job_words(job);
     if (runtime->queue_policy == LP_BLOCK && lp_self.role == LP_PLAIN) {
-        while (!lp_ring_push(words->ring, job, tag, &words->position)) {
-            lp_ring_wait_for_room(words->ring, UINT64_MAX);
+        while (!push(job, words->pool, tag)) {
+            lp_ring_wait_for_room(words->ticket.queue, UINT64_MAX);
         }
         return 0;
     }
     return lp_fail(-EAGAIN, "queue_limit is reached: %llu jobs of this kind and priority wait in "
                             "pool %s",
-                   (unsigned long long)words->ring->limit, words->pool->options.name);
+                   (unsigned long long)words->pool->options.queue_limit,
+                   words->pool->options.name);
 }
 
 static bool may_run_here(loomp_runtime *runtime, const loomp_job *job)
@@ -258,20 +278,20 @@ static bool may_run_here(loomp_runtime *runtime, const loomp_job *job)
 static int hand_over(loomp_runtime *runtime, loomp_job *job, loomp_pool *pool, loomp_group *tag)
 {
     struct lp_job_words *words = lp_job_words(job);
-    bool is_gang = job->kind == LOOMP_GANG;
+    uint32_t kind = job->kind;
     loomp_group *group = words->group;
     if (group) {
         lp_group_join(group); /* ours, while we are not through with the group */
     }
     int err = 0;
-    if (lp_ring_push(words->ring, job, tag, &words->position)) {
-        announce(pool, is_gang, tag);
+    if (push(job, pool, tag)) {
+        announce(pool, kind, tag);
     } else if (may_run_here(runtime, job)) {
         lp_team_run_outside(run_for_caller, job);
     } else {
         err = overflow(runtime, job, tag);
         if (!err) {
-            announce(pool, is_gang, tag);
+            announce(pool, kind, tag);
         }
     }
     if (group) {
@@ -354,7 +374,7 @@ int loomp_cancel(loomp_job *job)
         bool withdrawn;
         lp_ledger_hold(ledger); /* this call, which the job's end must not free under us */
         atomic_store_explicit(&words->cancel, 1, memory_order_relaxed);
-        withdrawn = lp_ring_withdraw(words->ring, words->position);
+        withdrawn = lp_ticket_withdraw(&words->ticket);
         if (withdrawn) {
             complete(job, -ECANCELED, false); /* the job may be gone from here on */
         }

@@ -5,7 +5,6 @@
 
 #include "handoff/completion.h"
 #include "handoff/ledger.h"
-#include "handoff/ring.h"
 #include "handoff/waiter.h"
 #include "job/engine.h"
 
@@ -34,8 +33,7 @@ struct __attribute__((may_alias)) lp_job_words {
     struct loomp_pool *pool;
     struct loomp_group *group;
     struct loomp_job *outer; /* the job that waits below this one on the same thread */
-    struct lp_ring *ring;    /* where it waits, for loomp_cancel ... */
-    uint64_t position;       /* ... which is UINT64_MAX until it is there */
+    struct lp_ticket ticket; /* where it waits, for loomp_cancel */
     uint64_t fp_control;     /* the submitter's, with LOOMP_FP_ENV */
     _Atomic uint32_t state;  /* LOOMP_JOB_* */
     _Atomic uint32_t cancel; /* set by loomp_cancel, read by the runner and by loomp_cancelled */
@@ -51,9 +49,9 @@ static inline struct lp_job_words *lp_job_words(loomp_job *job)
     return (struct lp_job_words *)(void *)job->private_;
 }
 
-/* For pools: runs a job, and tells a gang's width. */
+/* For pools: runs a job, and tells what a gang team has to know of it. */
 void lp_job_run(void *job);
-unsigned lp_job_width(const void *job);
+uint64_t lp_job_note(const void *job);
 
 /* Joins a group, or leaves it with a job's status. After the last leave the group may be gone. */
 void lp_group_join(loomp_group *group);

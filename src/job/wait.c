@@ -19,8 +19,8 @@ struct wait {
     loomp_group *group;
     uint64_t deadline_ns;
     uint32_t helps; /* LP_HELPS_*: with what of its pool's */
-    uint64_t serial_cursors[LP_PRIORITIES];
-    uint64_t gang_cursors[LP_PRIORITIES];
+    struct lp_queue_cursors serial_cursors;
+    struct lp_gang_cursors gang_cursors;
     struct lp_thread_waiter waiter;
     bool woken;
 };
@@ -46,46 +46,32 @@ static int check(const loomp_group *group)
         return lp_fail(-EDEADLK, "loomp_group_wait on a loop would hold up its events; use "
                                  "loomp_group_notify");
     }
-    if (lp_self.role == LP_GANG && !lp_gang_at_top_level(lp_self.pool)) {
+    if (lp_self.role == LP_GANG && lp_gang_context(lp_self.pool) == LP_GANG_IN_REGION) {
         return lp_fail(-EDEADLK, "loomp_group_wait inside a parallel region of a GANG job: its "
                                  "other threads would wait at the barrier for ever");
     }
     return 0;
 }
 
-static loomp_job *take_from(struct lp_ring *rings, uint64_t *cursors, const loomp_group *group)
-{
-    for (int i = 0; i < LP_PRIORITIES; i++) {
-        loomp_job *job = lp_ring_take_tagged(&rings[i], group, &cursors[i]);
-        if (job) {
-            return job;
-        }
-    }
-    return NULL;
-}
-
 static loomp_job *take_job(struct wait *wait)
 {
     loomp_job *job = NULL;
     if (wait->helps & LP_HELPS_GANG) {
-        job = take_from(lp_self.pool->gangs, wait->gang_cursors, wait->group);
+        job = lp_pool_take_gang_tagged(lp_self.pool, wait->group, &wait->gang_cursors);
     }
     if (!job && wait->helps & LP_HELPS_SERIAL) {
-        job = take_from(lp_self.pool->serial, wait->serial_cursors, wait->group);
+        job = lp_pool_take_serial_tagged(lp_self.pool, wait->group, &wait->serial_cursors);
     }
     return job;
 }
 
-/* The leader of a gang runs SERIAL jobs too, on its own place and as a team of one: every worker may
- * be waiting for a gang that comes after this one. */
 static void run_job(loomp_job *job)
 {
-    if (lp_self.role != LP_GANG) {
-        lp_team_run(lp_self.pool, job);
-    } else if (job->kind == LOOMP_GANG) {
+    lp_card_add(&lp_self.card->helped);
+    if (lp_self.role == LP_GANG) {
         lp_gang_run_in_place(lp_self.pool, job);
     } else {
-        lp_team_run_outside(lp_job_run, job);
+        lp_team_run(lp_self.pool, job);
     }
 }
 
@@ -104,7 +90,11 @@ static void sleep_without_place(struct wait *wait)
         lp_worker_reenter_place(lp_self.pool);
         break;
     case LP_GANG:
-        lp_gang_rest_in_job(lp_self.pool, sleep_plainly, wait);
+        if (lp_gang_at_top_level(lp_self.pool)) {
+            lp_gang_rest_in_job(lp_self.pool, sleep_plainly, wait);
+        } else {
+            sleep_plainly(wait);
+        }
         break;
     default:
         sleep_plainly(wait);

@@ -342,6 +342,7 @@ static void adopt_thread(loomp_loop *loop)
         .index = loop->options.index,
         .runtime = loop->options.runtime,
         .loop = loop,
+        .near = (unsigned)(loop->options.place->cache + 1),
         .fp_control = lp_fp_control(),
     };
     loop->owner = pthread_self();

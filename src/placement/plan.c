@@ -68,18 +68,39 @@ static int mark_shared(struct lp_plan *plan)
     return err;
 }
 
-static void find_node(const struct lp_machine *machine, struct lp_place *place)
+/* The node and the cache that all CPUs of the place share, or -1. */
+static void find_locality(const struct lp_machine *machine, struct lp_place *place)
 {
-    int node = -1;
+    bool is_first = true;
+    place->node = place->cache = -1;
     for (int os = lp_cpuset_first(place->cpus); os >= 0; os = lp_cpuset_next(place->cpus, os)) {
         const struct lp_cpu *cpu = lp_machine_cpu(machine, (unsigned)os);
-        if (!cpu || (node >= 0 && node != (int)cpu->node_os)) {
-            place->node = -1;
-            return;
-        }
-        node = (int)cpu->node_os;
+        int node = cpu ? (int)cpu->node_os : -1, cache = cpu ? (int)cpu->cache : -1;
+        place->node = is_first || place->node == node ? node : -1;
+        place->cache = is_first || place->cache == cache ? cache : -1;
+        is_first = false;
     }
-    place->node = node;
+}
+
+/* Of places of one hardware thread each: which have a core that one before them has. */
+static int find_siblings(const struct lp_machine *machine, struct lp_pool_plan *pool)
+{
+    bool *has = calloc(machine->core_count + 1, sizeof *has);
+    if (!has) {
+        return lp_planner_no_memory();
+    }
+    for (unsigned i = 0; i < pool->count; i++) {
+        const lp_cpuset *cpus = pool->places[i].cpus;
+        const struct lp_cpu *cpu =
+            lp_cpuset_count(cpus) == 1 ? lp_machine_cpu(machine, (unsigned)lp_cpuset_first(cpus))
+                                       : NULL;
+        if (cpu && cpu->core < machine->core_count) {
+            pool->places[i].sibling = has[cpu->core];
+            has[cpu->core] = true;
+        }
+    }
+    free(has);
+    return 0;
 }
 
 static int sum_up(struct lp_planner *planner)
@@ -181,11 +202,14 @@ static int look_over(struct lp_planner *planner)
         return err;
     }
     for (unsigned i = 0; i < plan->io_count; i++) {
-        find_node(planner->input->machine, &plan->io[i]);
+        find_locality(planner->input->machine, &plan->io[i]);
     }
     for (unsigned i = 0; i < plan->pool_count; i++) {
         for (unsigned k = 0; k < (plan->pools[i].blocking ? 1 : plan->pools[i].count); k++) {
-            find_node(planner->input->machine, &plan->pools[i].places[k]);
+            find_locality(planner->input->machine, &plan->pools[i].places[k]);
+        }
+        if (!err && !plan->pools[i].blocking) {
+            err = find_siblings(planner->input->machine, &plan->pools[i]);
         }
     }
     explain_memory(planner);

@@ -64,6 +64,8 @@ struct lp_place {
     lp_cpuset *cpus;
     bool shared;   /* its CPU has other work of ours: a thread there must not spin */
     int node;      /* the one NUMA node that all its CPUs are on (the kernel's number), or -1 */
+    int cache;     /* the one last-level cache that they share (lp_cpu.cache), or -1 */
+    bool sibling;  /* a place before it in its pool is on the same core */
 };
 
 struct lp_pool_plan {

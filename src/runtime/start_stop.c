@@ -164,7 +164,7 @@ static int start_compute(struct lp_parts *parts)
         .queue_limit = (uint64_t)lp_settings_int(config, LP_QUEUE_LIMIT),
         .spin_ns = ns_of(spin_us(parts)),
         .relief_ns = ns_of(lp_settings_double(config, LP_GANG_RELIEF_US)),
-        .ops = {lp_job_run, lp_job_width},
+        .ops = {lp_job_run, lp_job_note},
         .runtime = &lp_process.runtime,
     };
     struct lp_openmp_environment environment;
@@ -208,7 +208,7 @@ static int start_blocking(struct lp_parts *parts, const struct lp_place *place)
                          .threads = (unsigned)lp_settings_int(config, LP_BLOCKING_THREADS),
                          .blocking = true,
                          .queue_limit = (uint64_t)lp_settings_int(config, LP_QUEUE_LIMIT),
-                         .ops = {lp_job_run, lp_job_width},
+                         .ops = {lp_job_run, lp_job_note},
                          .runtime = &lp_process.runtime,
                      });
 }

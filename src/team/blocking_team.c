@@ -18,11 +18,11 @@ static void run_dones(struct loomp_pool *pool)
     }
 }
 
-static void serve(struct loomp_pool *pool, struct lp_thread_card *card)
+static void serve(struct loomp_pool *pool, struct lp_thread_card *card, struct lp_taker *taker)
 {
     for (;;) {
         run_dones(pool);
-        void *item = lp_pool_ends(pool) ? NULL : lp_pool_take_serial(pool);
+        void *item = lp_pool_ends(pool) ? NULL : lp_pool_take_serial(pool, taker);
         if (!item) {
             return;
         }
@@ -41,11 +41,13 @@ static void blocking_main(void *arg)
     /* One thread is started at a time, so each finds its own slot. */
     unsigned index = pool->blocking.next;
     struct lp_thread_card *card = &pool->blocking.cards[index];
+    struct lp_taker taker = {.worker = LP_NO_WORKER};
     lp_openmp_isolate_thread();
     lp_pool_adopt_thread(pool, LP_TEAM_BLOCKING, index);
     atomic_store_explicit(&pool->blocking.starting, 0, memory_order_seq_cst);
     while (!lp_pool_ends(pool)) {
-        serve(pool, card);
+        serve(pool, card, &taker);
+        lp_queues_settle(&pool->serial, LP_NO_WORKER);
         lp_card_state(card, LOOMP_STATE_PARKED);
         lp_parking_announce(&pool->parking, index);
         if (lp_pool_has_serial(pool) || lp_pool_ends(pool)) {

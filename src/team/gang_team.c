@@ -14,6 +14,7 @@
 #include "base/self.h"
 #include "placement/topology.h"
 #include "team/openmp.h"
+#include "team/tasks_region.h"
 #include "team/worker.h"
 
 #include <errno.h>
@@ -43,7 +44,7 @@ struct until {
     bool (*holds)(struct until *until);
     enum lp_attention attention;     /* whose doings can bring it about */
     unsigned width;                  /* places_free */
-    uint64_t heads[LP_PRIORITIES];   /* served */
+    uint64_t started;                /* served */
 };
 
 static bool places_free(struct until *until)
@@ -213,10 +214,11 @@ static void wait_for_job(void *arg)
     atomic_store_explicit(&gang->linger, 0, memory_order_relaxed); /* the places may have to wait */
     if (gang->item) {
         lp_pool_stir(pool);
-        unsigned width = pool->options.ops.width(gang->item);
-        unsigned most = lp_pool_limit(pool);
-        most = most < gang->threads ? most : gang->threads;
-        gang->item_width = width && width < most ? width : most;
+        uint64_t note = pool->options.ops.note(gang->item);
+        unsigned width = lp_note_width(note), most = lp_gang_most(pool);
+        gang->item_width = lp_note_kind(note) == LOOMP_TASKS ? lp_tasks_region_width(pool, note)
+                           : width && width < most           ? width
+                                                             : most;
         lp_card_state(&gang->cards[0], LOOMP_STATE_PAUSED);
         claim_places(pool, gang->item_width);
     }
@@ -225,7 +227,8 @@ static void wait_for_job(void *arg)
     lp_card_state(&gang->cards[0], LOOMP_STATE_BUSY);
 }
 
-void lp_gang_run_in_place(struct loomp_pool *pool, void *item)
+/* A GANG: its regions are the job's own business. */
+static void run_gang(struct loomp_pool *pool, void *item)
 {
     void (*run)(void *item) = pool->options.ops.run;
     unsigned width = pool->gang.item_width;
@@ -238,6 +241,87 @@ void lp_gang_run_in_place(struct loomp_pool *pool, void *item)
     lp_card_count(&pool->gang.cards[0]);
 }
 
+static bool is_tasks(struct loomp_pool *pool, const void *item)
+{
+    return lp_note_kind(pool->options.ops.note(item)) == LOOMP_TASKS;
+}
+
+/* An item that the leader took for its own sake, with no job below it. */
+static void run_first(struct loomp_pool *pool, void *item)
+{
+    if (is_tasks(pool, item)) {
+        lp_tasks_region_run(pool, item, pool->gang.item_width, true);
+    } else {
+        run_gang(pool, item);
+    }
+}
+
+/* A SERIAL job, or a GANG where only one thread can be had: with a team of one around it, so that
+ * what it has of OpenMP does not meet the team that it is run in. */
+static void run_narrow(struct loomp_pool *pool, void *item)
+{
+    void (*run)(void *item) = pool->options.ops.run;
+    if (omp_get_num_threads() == 1) {
+        lp_team_run_outside(run, item);
+        return;
+    }
+#pragma omp parallel num_threads(1) default(none) firstprivate(run, item)
+    run(item);
+}
+
+enum lp_gang_context lp_gang_context(struct loomp_pool *pool)
+{
+    return lp_self.role != LP_GANG || lp_self.pool != pool ? LP_GANG_ELSEWHERE
+           : lp_tasks_region_is_open(pool)                 ? LP_GANG_IN_TASKS
+           : lp_self.index == 0 && lp_openmp_level() == 0  ? LP_GANG_AT_TOP
+                                                           : LP_GANG_IN_REGION;
+}
+
+void lp_gang_run_in_place(struct loomp_pool *pool, void *item)
+{
+    uint32_t kind = lp_note_kind(pool->options.ops.note(item));
+    bool at_top = lp_gang_context(pool) == LP_GANG_AT_TOP;
+    if (kind == LOOMP_SERIAL) {
+        run_narrow(pool, item);
+    } else if (kind == LOOMP_TASKS) {
+        if (at_top) {
+            /* The job around it may have other settings; they are its own. */
+            int width = (int)pool->gang.item_width;
+#pragma omp task if (0) firstprivate(pool, item, width) default(none)
+            lp_tasks_region_run(pool, item, (unsigned)width, false);
+        } else {
+            lp_team_run(pool, item);
+        }
+    } else if (at_top) {
+        run_gang(pool, item);
+    } else {
+        lp_card_add(&lp_self.card->gangs_narrowed);
+        run_narrow(pool, item);
+    }
+}
+
+void lp_gang_spread(struct loomp_pool *pool, unsigned threads, void (*fn)(void *arg), void *arg)
+{
+    enum lp_gang_context context = lp_gang_context(pool);
+    if (context == LP_GANG_AT_TOP) {
+        unsigned width = pool->gang.item_width;
+        int team = (int)(threads < width ? threads : width);
+#pragma omp parallel num_threads(team) default(none) firstprivate(fn, arg)
+        fn(arg);
+    } else if (context == LP_GANG_IN_TASKS) {
+#pragma omp taskgroup
+        {
+            for (unsigned i = 1; i < threads && i < pool->gang.tasks.width; i++) {
+#pragma omp task default(none) firstprivate(fn, arg)
+                fn(arg);
+            }
+            fn(arg);
+        }
+    } else {
+        fn(arg);
+    }
+}
+
 static void lead(void *arg)
 {
     struct loomp_pool *pool = arg;
@@ -248,7 +332,7 @@ static void lead(void *arg)
         if (!pool->gang.item) {
             break;
         }
-        lp_gang_run_in_place(pool, pool->gang.item);
+        run_first(pool, pool->gang.item);
     }
     set_claim(pool, 0);
     int threads = (int)pool->gang.threads;
@@ -284,8 +368,7 @@ void lp_gang_team_stop(struct loomp_pool *pool)
 
 bool lp_gang_at_top_level(struct loomp_pool *pool)
 {
-    return lp_self.role == LP_GANG && lp_self.pool == pool && lp_self.index == 0 &&
-           lp_openmp_level() == 0;
+    return lp_gang_context(pool) == LP_GANG_AT_TOP;
 }
 
 struct rest_in_job {
@@ -320,21 +403,22 @@ void lp_gang_rest_in_job(struct loomp_pool *pool, void (*wait)(void *arg), void 
     lp_fp_restore(fp_control);
 }
 
-/* All that was waiting has left the queues; or nobody is left to serve it, because every worker's
- * job waits, perhaps for a gang that cannot begin before this one ends. */
+/* As many jobs have begun as were waiting; or none waits any more; or nobody is left to serve them,
+ * because every worker's job waits, perhaps for a gang that cannot begin before this one ends. */
+static uint64_t count_started(struct loomp_pool *pool)
+{
+    uint64_t started = 0;
+    for (unsigned i = 0; i < pool->width; i++) {
+        started += atomic_load_explicit(&pool->workers[i].started, memory_order_seq_cst);
+    }
+    return started;
+}
+
 static bool served(struct until *until)
 {
     struct loomp_pool *pool = until->pool;
-    if (atomic_load_explicit(&pool->blocked, memory_order_seq_cst) >= pool->width) {
-        return true;
-    }
-    for (int i = 0; i < LP_PRIORITIES; i++) {
-        if (atomic_load_explicit(&pool->serial[i].head, memory_order_seq_cst) <
-            until->heads[i]) {
-            return false;
-        }
-    }
-    return true;
+    return atomic_load_explicit(&pool->blocked, memory_order_seq_cst) >= pool->width ||
+           count_started(pool) >= until->started || !lp_pool_has_serial(pool);
 }
 
 static void wait_until_served(void *arg)
@@ -344,15 +428,15 @@ static void wait_until_served(void *arg)
 
 unsigned lp_gang_pause_for_serial(struct loomp_pool *pool)
 {
-    struct until until = {.pool = pool, .holds = served, .attention = LP_HEAR_ALL};
-    unsigned waiting = 0;
-    for (int i = 0; i < LP_PRIORITIES; i++) {
-        until.heads[i] = atomic_load_explicit(&pool->serial[i].tail, memory_order_seq_cst);
-        uint64_t head = atomic_load_explicit(&pool->serial[i].head, memory_order_seq_cst);
-        waiting += until.heads[i] > head ? (unsigned)(until.heads[i] - head) : 0;
+    if (!lp_pool_has_serial(pool)) {
+        return 0;
     }
-    if (waiting) {
-        lp_gang_rest_in_job(pool, wait_until_served, &until);
-    }
-    return waiting;
+    uint64_t waiting = lp_queues_count(&pool->serial);
+    waiting = waiting ? waiting : 1; /* a done */
+    lp_gang_rest_in_job(pool, wait_until_served,
+                        &(struct until){.pool = pool,
+                                        .holds = served,
+                                        .attention = LP_HEAR_ALL,
+                                        .started = count_started(pool) + waiting});
+    return (unsigned)waiting;
 }

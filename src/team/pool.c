@@ -30,8 +30,12 @@ static int init_workers(struct loomp_pool *pool)
         return lp_fail(-ENOMEM, "no memory for %u workers", count);
     }
     memset((void *)pool->workers, 0, count * sizeof *pool->workers);
+    pool->whole = count;
     for (unsigned i = 0; i < count; i++) {
-        pool->workers[i].spin_ns = pool->options.places[i].shared ? 0 : pool->options.spin_ns;
+        const struct lp_place *place = &pool->options.places[i];
+        pool->workers[i].spin_ns = place->shared ? 0 : pool->options.spin_ns;
+        pool->workers[i].taker.worker = (int)i;
+        pool->whole = place->sibling && i < pool->whole ? i : pool->whole;
     }
     return lp_parking_init(&pool->gang.parking, 1);
 }
@@ -55,11 +59,12 @@ int lp_pool_init(struct loomp_pool *pool, const struct lp_pool_options *options)
     pool->width = options->threads;
     atomic_store_explicit(&pool->limit, pool->width, memory_order_relaxed);
     int err = lp_parking_init(&pool->parking, options->threads);
-    for (int i = 0; !err && i < LP_PRIORITIES; i++) {
-        err = lp_ring_init(&pool->serial[i], options->queue_limit);
-        if (!err && !options->blocking) {
-            err = lp_ring_init(&pool->gangs[i], options->queue_limit);
-        }
+    if (!err) {
+        err = lp_queues_init(&pool->serial, options->blocking ? NULL : options->places,
+                             options->threads, options->queue_limit);
+    }
+    for (int i = 0; !err && !options->blocking && i < LP_PRIORITIES; i++) {
+        err = lp_ring_init(&pool->gangs[i], options->queue_limit);
     }
     if (!err) {
         err = options->blocking ? init_blocking(pool) : init_workers(pool);
@@ -72,8 +77,8 @@ int lp_pool_init(struct loomp_pool *pool, const struct lp_pool_options *options)
 
 void lp_pool_fini(struct loomp_pool *pool)
 {
+    lp_queues_fini(&pool->serial);
     for (int i = 0; i < LP_PRIORITIES; i++) {
-        lp_ring_fini(&pool->serial[i]);
         lp_ring_fini(&pool->gangs[i]);
     }
     lp_parking_fini(&pool->parking);
@@ -113,51 +118,117 @@ void lp_pool_sleep_if_frozen(struct loomp_pool *pool)
     }
 }
 
-struct lp_ring *lp_pool_queue(struct loomp_pool *pool, bool is_gang, int priority)
+static unsigned row_of(int priority)
 {
-    int row = priority > 0 ? 0 : priority == 0 ? 1 : 2;
-    return is_gang ? &pool->gangs[row] : &pool->serial[row];
+    return priority > 0 ? 0 : priority == 0 ? 1 : 2;
 }
 
-static bool any(struct lp_ring *rings)
+/* ---- queues -------------------------------------------------------------------------------------- */
+
+static bool is_own_thread(const struct loomp_pool *pool)
+{
+    return lp_self.pool == pool && (lp_self.role == LP_WORKER || lp_self.role == LP_GANG);
+}
+
+/* The group of queues that is nearest to the calling thread. */
+static unsigned own_group(const struct loomp_pool *pool)
+{
+    const struct lp_queues *queues = &pool->serial;
+    return is_own_thread(pool) ? queues->locals[lp_self.index].group
+                               : lp_queues_group_of_cache(queues, (int)lp_self.near - 1);
+}
+
+bool lp_pool_push_serial(struct loomp_pool *pool, int priority, void *item, const void *tag,
+                         bool in_order, struct lp_ticket *ticket)
+{
+    unsigned row = row_of(priority);
+    if (lp_self.role == LP_WORKER && lp_self.pool == pool && !in_order &&
+        lp_queues_push_local(&pool->serial, (unsigned)lp_self.index, row, item, tag, ticket)) {
+        return true;
+    }
+    return lp_queues_inject(&pool->serial, own_group(pool), row, item, tag, ticket);
+}
+
+bool lp_pool_push_gang(struct loomp_pool *pool, int priority, void *item, const void *tag,
+                       struct lp_ticket *ticket)
+{
+    struct lp_ring *ring = &pool->gangs[row_of(priority)];
+    ticket->queue = ring;
+    return lp_ring_push_noted(ring, item, tag, pool->options.ops.note(item), &ticket->position);
+}
+
+bool lp_pool_has_serial(struct loomp_pool *pool)
+{
+    return lp_queues_any(&pool->serial) || !lp_completions_empty(&pool->dones);
+}
+
+bool lp_pool_has_gang(struct loomp_pool *pool)
 {
     for (int i = 0; i < LP_PRIORITIES; i++) {
-        if (lp_ring_maybe_nonempty(&rings[i])) {
+        if (lp_ring_maybe_nonempty(&pool->gangs[i])) {
             return true;
         }
     }
     return false;
 }
 
-static void *take(struct lp_ring *rings)
+void *lp_pool_take_serial(struct loomp_pool *pool, struct lp_taker *taker)
 {
-    for (int i = 0; i < LP_PRIORITIES; i++) {
-        void *item = lp_ring_pop(&rings[i]);
-        if (item) {
-            return item;
-        }
+    void *item = lp_queues_take(&pool->serial, taker);
+    if (item && taker->stole) {
+        lp_card_add(&lp_self.card->stolen);
     }
-    return NULL;
-}
-
-bool lp_pool_has_serial(struct loomp_pool *pool)
-{
-    return any(pool->serial) || !lp_completions_empty(&pool->dones);
-}
-
-bool lp_pool_has_gang(struct loomp_pool *pool)
-{
-    return any(pool->gangs);
-}
-
-void *lp_pool_take_serial(struct loomp_pool *pool)
-{
-    return take(pool->serial);
+    return item;
 }
 
 void *lp_pool_take_gang(struct loomp_pool *pool)
 {
-    return take(pool->gangs);
+    unsigned first = lp_first_row(pool->gang.takes);
+    void *item = lp_ring_pop(&pool->gangs[first]);
+    for (unsigned row = 0; !item && row < LP_PRIORITIES; row++) {
+        item = row == first ? NULL : lp_ring_pop(&pool->gangs[row]);
+    }
+    pool->gang.takes += item != NULL;
+    return item;
+}
+
+void *lp_pool_take_serial_tagged(struct loomp_pool *pool, const void *tag,
+                                 struct lp_queue_cursors *cursors)
+{
+    bool is_worker = lp_self.role == LP_WORKER && lp_self.pool == pool;
+    return lp_queues_take_tagged(&pool->serial, is_worker ? lp_self.index : LP_NO_WORKER, tag,
+                                 cursors);
+}
+
+void *lp_pool_take_gang_tagged(struct loomp_pool *pool, const void *tag,
+                               struct lp_gang_cursors *cursors)
+{
+    void *item = NULL;
+    for (int row = 0; !item && row < LP_PRIORITIES; row++) {
+        uint64_t from_start = 0;
+        item = lp_ring_take_tagged(&pool->gangs[row], tag,
+                                   cursors ? &cursors->at[row] : &from_start);
+    }
+    return item;
+}
+
+/* ---- waking -------------------------------------------------------------------------------------- */
+
+/* Whole cores first, and among them those near the caller. */
+static bool wake_in_order(struct loomp_pool *pool, unsigned from, unsigned to)
+{
+    struct lp_parking *parking = &pool->parking;
+    struct lp_queues *queues = &pool->serial;
+    const uint64_t *near =
+        queues->used_count > 1 ? queues->groups[own_group(pool)].mask : NULL;
+    unsigned whole = pool->whole < to ? pool->whole : to;
+    if ((near && lp_parking_wake_among(parking, near, from, whole)) ||
+        lp_parking_wake_between(parking, from, whole)) {
+        return true;
+    }
+    from = from > whole ? from : whole;
+    return (near && lp_parking_wake_among(parking, near, from, to)) ||
+           lp_parking_wake_between(parking, from, to);
 }
 
 void lp_pool_wake_worker(struct loomp_pool *pool)
@@ -168,7 +239,7 @@ void lp_pool_wake_worker(struct loomp_pool *pool)
         return;
     }
     unsigned claim = atomic_load_explicit(&pool->claim, memory_order_seq_cst);
-    if (lp_parking_wake_between(&pool->parking, claim, lp_pool_open(pool))) {
+    if (wake_in_order(pool, claim, lp_pool_open(pool))) {
         return;
     }
     /* With a gang on all places, or on all whose jobs do not wait, the last worker keeps the time and
@@ -228,6 +299,8 @@ void lp_pool_adopt_thread(struct loomp_pool *pool, enum lp_role_of_team team, un
         .index = (int)index,
         .runtime = options->runtime,
         .pool = pool,
+        .card = card,
+        .near = options->blocking ? 0 : (unsigned)(place->cache + 1),
         .fp_control = lp_fp_control(),
     };
     atomic_store_explicit(&card->tid, lp_thread_tid(), memory_order_release);

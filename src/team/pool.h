@@ -10,8 +10,8 @@
 #include "base/thread.h"
 #include "handoff/completion.h"
 #include "handoff/parking.h"
-#include "handoff/ring.h"
 #include "placement/plan.h"
+#include "team/queues.h"
 
 #include <loomp/job.h>
 
@@ -20,13 +20,28 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { LP_PRIORITIES = 3 };
-
 /* What the layer above knows of an item. */
 struct lp_item_ops {
-    void (*run)(void *item);             /* on a thread of the pool's, as an OpenMP task */
-    unsigned (*width)(const void *item); /* of a gang; 0 = all */
+    void (*run)(void *item);       /* on a thread of the pool's, as an OpenMP task */
+    uint64_t (*note)(const void *item); /* lp_note of it */
 };
+
+/* What the gang team has to know of a job that it has not taken: its kind, and how many threads it
+ * asks for (0: all). */
+static inline uint64_t lp_note(uint32_t kind, uint32_t width)
+{
+    return (uint64_t)width << 8 | kind;
+}
+
+static inline uint32_t lp_note_kind(uint64_t note)
+{
+    return note & 0xff;
+}
+
+static inline unsigned lp_note_width(uint64_t note)
+{
+    return (unsigned)(note >> 8);
+}
 
 struct lp_pool_options {
     const char *name;
@@ -54,6 +69,9 @@ struct lp_thread_card {
     _Atomic uint64_t jobs;
     char name[16]; /* written before tid */
     int cpu;
+    /* For loomp_pool_stats_read; as jobs. */
+    _Atomic uint64_t kinds[3]; /* by LOOMP_SERIAL, _TASKS, _GANG: jobs whose work began here */
+    _Atomic uint64_t gangs_narrowed, helped, stolen, relieved, broadcasts;
 };
 
 struct lp_worker {
@@ -63,18 +81,35 @@ struct lp_worker {
     uint64_t spin_ns;
     uint64_t gap_ns;  /* running mean of how long it was without work */
     bool was_idle;    /* it looks for more work behind what it takes, and wakes another */
+    struct lp_taker taker;
+    _Atomic uint64_t started; /* SERIAL jobs; written by the worker, read by a gang that pauses */
     struct lp_thread_card card;
 };
 
 /* Of whom the gang leader wants to hear at job boundaries. */
 enum lp_attention { LP_HEAR_NOBODY = 0, LP_HEAR_CLAIMED, LP_HEAR_ALL };
 
+/* The region in which TASKS jobs run (tasks_region.c). */
+struct lp_tasks_region {
+    /* 1 while it is under way: written by the leader before and after, read by threads inside, whose
+     * coming and going the region's own fork and join order. */
+    _Atomic uint32_t open;
+    /* Written by the leader while it is closed. */
+    unsigned width, most; /* threads that it has, and that it could have */
+    bool takes_in;        /* more jobs than the one it was opened for */
+    /* Tokens: tasks that hold a job or are about to look for one. Changed by every thread. */
+    LP_OWN_LINE _Atomic uint32_t tokens;
+    _Atomic uint32_t taken; /* jobs since it was opened */
+};
+
 struct lp_gang {
     lp_thread *leader;
+    unsigned takes;         /* as lp_taker's */
     unsigned threads;       /* the size its regions get */
     void *item;             /* the job that the leader has taken */
     unsigned item_width;
-    _Atomic(void *) running; /* for loomp_cancelled on the threads of its regions */
+    _Atomic(void *) running; /* a GANG, for loomp_cancelled on the threads of its regions */
+    struct lp_tasks_region tasks;
     struct lp_parking parking; /* one slot: the leader */
     /* The gate of the rest region: members leave when it changes. Written by the leader (seq_cst),
      * which then looks for sleepers; members announce themselves and sleep on it. */
@@ -111,8 +146,9 @@ struct loomp_pool {
 
     LP_OWN_LINE _Atomic uint32_t searching; /* workers that are looking for work */
 
-    struct lp_ring serial[LP_PRIORITIES]; /* [0] is the most urgent */
-    struct lp_ring gangs[LP_PRIORITIES];
+    unsigned whole; /* the places from it on are siblings of others on their cores */
+    struct lp_queues serial;
+    struct lp_ring gangs[LP_PRIORITIES]; /* GANG and TASKS jobs */
     struct lp_completions dones; /* for jobs without a home that did not run here */
 
     struct lp_parking parking; /* the workers, or the blocking threads */
@@ -143,11 +179,16 @@ static inline bool lp_pool_ends(struct loomp_pool *pool)
 }
 void lp_pool_sleep_if_frozen(struct loomp_pool *pool);
 
-/* The queue for an item of that kind; priority as job.priority. */
-struct lp_ring *lp_pool_queue(struct loomp_pool *pool, bool is_gang, int priority);
+/* Puts an item of the SERIAL kind, or of the others, where threads of the pool will look for it;
+ * priority as job.priority. in_order: not into the queue of the worker that calls this. False: the
+ * queue is full, and ticket->queue is that ring. */
+bool lp_pool_push_serial(struct loomp_pool *pool, int priority, void *item, const void *tag,
+                         bool in_order, struct lp_ticket *ticket);
+bool lp_pool_push_gang(struct loomp_pool *pool, int priority, void *item, const void *tag,
+                       struct lp_ticket *ticket);
 
 /* There is SERIAL work for the task team, or a job for the gang team: wakes who should look, if
- * anybody has to be woken. After the push. */
+ * anybody has to be woken. After the push. Of workers, one near the caller is preferred. */
 void lp_pool_wake_worker(struct loomp_pool *pool);
 void lp_pool_wake_for_gang(struct loomp_pool *pool);
 
@@ -158,6 +199,13 @@ void lp_pool_set_limit(struct loomp_pool *pool, unsigned limit);
 static inline unsigned lp_pool_limit(struct loomp_pool *pool)
 {
     return atomic_load_explicit(&pool->limit, memory_order_seq_cst);
+}
+
+/* How many threads a region of the gang team can have now. */
+static inline unsigned lp_gang_most(struct loomp_pool *pool)
+{
+    unsigned limit = lp_pool_limit(pool);
+    return limit < pool->gang.threads ? limit : pool->gang.threads;
 }
 
 /* The places from it on are in nobody's use: a job that waits uses no CPU, so another place may. May
@@ -198,9 +246,18 @@ void lp_pool_places_freed(struct loomp_pool *pool);
 bool lp_pool_has_serial(struct loomp_pool *pool);
 bool lp_pool_has_gang(struct loomp_pool *pool);
 
-/* The most urgent item, or NULL. */
-void *lp_pool_take_serial(struct loomp_pool *pool);
+/* The most urgent item, or NULL; one in 32 is of another priority, so that none waits for ever. */
+void *lp_pool_take_serial(struct loomp_pool *pool, struct lp_taker *taker);
 void *lp_pool_take_gang(struct loomp_pool *pool);
+
+/* An item with that tag, for a thread that waits. cursors as lp_queues_take_tagged's. */
+struct lp_gang_cursors {
+    uint64_t at[LP_PRIORITIES];
+};
+void *lp_pool_take_serial_tagged(struct loomp_pool *pool, const void *tag,
+                                 struct lp_queue_cursors *cursors);
+void *lp_pool_take_gang_tagged(struct loomp_pool *pool, const void *tag,
+                               struct lp_gang_cursors *cursors);
 
 /* Sets up the calling thread's description: name, mask, lp_self, card. */
 enum lp_role_of_team { LP_TEAM_OMP, LP_TEAM_GANG, LP_TEAM_BLOCKING };
@@ -219,12 +276,16 @@ static inline int lp_card_tid(const struct lp_thread_card *card)
                                 memory_order_acquire);
 }
 
+/* A count of a card's: one writer, so that no read-modify-write is needed. */
+static inline void lp_card_add(_Atomic uint64_t *count)
+{
+    atomic_store_explicit(count, atomic_load_explicit(count, memory_order_relaxed) + 1,
+                          memory_order_relaxed);
+}
+
 static inline void lp_card_count(struct lp_thread_card *card)
 {
-    /* one writer: no read-modify-write needed */
-    atomic_store_explicit(&card->jobs,
-                          atomic_load_explicit(&card->jobs, memory_order_relaxed) + 1,
-                          memory_order_relaxed);
+    lp_card_add(&card->jobs);
 }
 
 #endif

@@ -82,6 +82,16 @@ static void run_dones(struct loomp_pool *pool, struct lp_worker *worker)
     }
 }
 
+/* seq_cst: a gang that pauses asks to hear of it, then looks at this (gang_team.c). */
+static void count_start(struct lp_worker *worker)
+{
+    uint64_t started = atomic_load_explicit(&worker->started, memory_order_relaxed); /* our own */
+    atomic_store_explicit(&worker->started, started + 1, memory_order_seq_cst);
+    if (lp_self.relieving) {
+        lp_card_add(&worker->card.relieved);
+    }
+}
+
 /* Takes one piece of work and runs it; false if there is none. */
 static bool serve_one(struct loomp_pool *pool, struct lp_worker *worker)
 {
@@ -89,10 +99,11 @@ static bool serve_one(struct loomp_pool *pool, struct lp_worker *worker)
         run_dones(pool, worker);
         return true;
     }
-    void *item = lp_pool_take_serial(pool);
+    void *item = lp_pool_take_serial(pool, &worker->taker);
     if (!item) {
         return false;
     }
+    count_start(worker);
     lp_pool_stir(pool);
     tell_gang_leader(pool);
     look_behind(pool, worker);
@@ -132,6 +143,7 @@ static void idle(struct loomp_pool *pool, struct lp_worker *worker, unsigned ind
     search(pool, worker, index, since);
     uint64_t until = 0;
     if (!lp_pool_has_serial(pool) && !is_claimed(pool, index)) {
+        lp_queues_settle(&pool->serial, (int)index);
         free_place(pool, worker);
         lp_card_state(&worker->card, LOOMP_STATE_PARKED);
         lp_parking_announce(&pool->parking, index);

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT */
+/* Owns the region of TASKS jobs. The gang team's threads enter it; the tasks that the jobs create are
+ * run by all of them.
+ *
+ * A job waits in its queue until a thread has time for it. What the region has of it before that is a
+ * token: a task that takes the next job when a thread begins it. So a job that has not begun can be
+ * cancelled, can be run by whoever waits for it, and jobs begin in the order of the queue, whatever
+ * libomp does with the tasks.
+ *
+ * A token runs one job, then creates as many new ones as jobs wait and threads are without one, and
+ * ends. It creates them at its end because a thread that waits for the children of its job may run
+ * any descendant of its token: a token among them would put an unrelated job on top of the one that
+ * waits. libomp keeps the ancestors of a living task, so that this chain of tokens costs memory for as
+ * long as the region lasts, which therefore takes no more in after LONGEST jobs. */
+#include "team/tasks_region.h"
+
+#include "team/openmp.h"
+
+#include <omp.h>
+
+enum { LONGEST = 4096, LOOKED_AT = 64 };
+
+/* Whether a job belongs into the region: one that asks for more threads than it has does not, and one
+ * that asks for all does into one that has all. */
+static bool fits(uint64_t note, const void *arg)
+{
+    const struct loomp_pool *pool = arg;
+    unsigned width = lp_note_width(note), most = pool->gang.tasks.most;
+    width = width && width < most ? width : most;
+    return lp_note_kind(note) == LOOMP_TASKS && width <= pool->gang.tasks.width;
+}
+
+unsigned lp_tasks_region_width(struct loomp_pool *pool, uint64_t note)
+{
+    unsigned most = lp_gang_most(pool);
+    unsigned widest = lp_note_width(note);
+    for (int row = 0; row < LP_PRIORITIES; row++) {
+        for (uint64_t i = 0; widest && i < LOOKED_AT; i++) {
+            uint64_t next;
+            if (!lp_ring_peek(&pool->gangs[row], i, &next) ||
+                lp_note_kind(next) != LOOMP_TASKS) {
+                break;
+            }
+            unsigned width = lp_note_width(next);
+            widest = !width || width > widest ? width : widest;
+        }
+    }
+    return widest && widest < most ? widest : most;
+}
+
+/* The next job, if it is one that belongs here: nothing is taken from behind a GANG, which the region
+ * would keep waiting, nor from behind one that wants more threads. */
+static void *take(struct loomp_pool *pool)
+{
+    struct lp_tasks_region *region = &pool->gang.tasks;
+    if (lp_pool_ends(pool)) {
+        return NULL;
+    }
+    for (int row = 0; row < LP_PRIORITIES; row++) {
+        void *item = lp_ring_pop_if(&pool->gangs[row], fits, pool);
+        if (item) {
+            atomic_fetch_add_explicit(&region->taken, 1, memory_order_relaxed);
+            return item;
+        }
+        if (lp_ring_count(&pool->gangs[row])) {
+            return NULL;
+        }
+    }
+    return NULL;
+}
+
+static uint64_t count_waiting(struct loomp_pool *pool)
+{
+    uint64_t count = 0;
+    for (int row = 0; row < LP_PRIORITIES; row++) {
+        count += lp_ring_count(&pool->gangs[row]);
+    }
+    return count;
+}
+
+/* A token that was counted; the count is what keeps the number of jobs under way at the region's
+ * width. Relaxed: it orders nothing. */
+static bool count_token(struct lp_tasks_region *region)
+{
+    uint32_t tokens = atomic_load_explicit(&region->tokens, memory_order_relaxed);
+    while (tokens < region->width) {
+        if (atomic_compare_exchange_weak_explicit(&region->tokens, &tokens, tokens + 1,
+                                                  memory_order_relaxed, memory_order_relaxed)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void create_tokens(struct loomp_pool *pool);
+
+static void run_token(struct loomp_pool *pool, void *item)
+{
+    struct lp_tasks_region *region = &pool->gang.tasks;
+    item = item ? item : take(pool);
+    if (item) {
+        lp_pool_stir(pool);
+        pool->options.ops.run(item); /* the item may be gone from here on */
+    }
+    atomic_fetch_sub_explicit(&region->tokens, 1, memory_order_relaxed);
+    if (item) {
+        create_tokens(pool);
+    }
+}
+
+static void create_tokens(struct loomp_pool *pool)
+{
+    struct lp_tasks_region *region = &pool->gang.tasks;
+    if (!region->takes_in ||
+        atomic_load_explicit(&region->taken, memory_order_relaxed) >= LONGEST) {
+        return;
+    }
+    for (uint64_t waiting = count_waiting(pool); waiting && count_token(region); waiting--) {
+#pragma omp task firstprivate(pool) default(none)
+        run_token(pool, NULL);
+    }
+}
+
+/* A team of one runs every task where it is created: tokens would end up inside each other. */
+static void run_alone(struct loomp_pool *pool, void *item, bool takes_in)
+{
+    struct lp_tasks_region *region = &pool->gang.tasks;
+    while (item) {
+        void (*run)(void *item) = pool->options.ops.run;
+#pragma omp task if (0) firstprivate(run, item) default(none)
+        {
+            lp_openmp_isolate_thread(); /* of this task only */
+            run(item);
+        }
+        bool more = takes_in &&
+                    atomic_load_explicit(&region->taken, memory_order_relaxed) < LONGEST;
+        item = more ? take(pool) : NULL;
+    }
+}
+
+static void run_together(struct loomp_pool *pool, void *item, int threads)
+{
+#pragma omp parallel num_threads(threads) default(none) firstprivate(pool, item)
+    {
+#pragma omp single nowait
+        {
+#pragma omp task firstprivate(pool, item) default(none)
+            run_token(pool, item);
+            create_tokens(pool);
+        }
+    }
+}
+
+void lp_tasks_region_run(struct loomp_pool *pool, void *item, unsigned width, bool takes_in)
+{
+    struct lp_tasks_region *region = &pool->gang.tasks;
+    region->width = width;
+    region->most = lp_gang_most(pool);
+    region->takes_in = takes_in;
+    atomic_store_explicit(&region->tokens, 1, memory_order_relaxed);
+    atomic_store_explicit(&region->taken, 1, memory_order_relaxed);
+    atomic_store_explicit(&region->open, 1, memory_order_relaxed);
+    if (width == 1) {
+        run_alone(pool, item, takes_in);
+    } else {
+        lp_openmp_own_regions();
+        omp_set_num_threads((int)width); /* what omp_get_max_threads says in the jobs */
+        run_together(pool, item, (int)width);
+    }
+    atomic_store_explicit(&region->open, 0, memory_order_relaxed);
+}
+
+int lp_team_with_children(int (*work)(void *arg), void *arg)
+{
+    int status = 0;
+#pragma omp taskgroup
+    status = work(arg);
+    return status;
+}

@@ -19,6 +19,7 @@ struct lp_self {
     enum lp_role role;
     int index;               /* in its team */
     unsigned inside;         /* depth of works, dones and posts that are running */
+    bool broadcasting;       /* the part of a broadcast runs, which must not wait */
     bool relieving;          /* a worker that serves beside a gang: its place is not its own */
     struct loomp_runtime *runtime;
     struct loomp_loop *loop; /* LP_LOOP */

@@ -115,6 +115,15 @@ bool lp_parking_wake_lowest(struct lp_parking *parking, unsigned from)
     return lp_parking_wake_between(parking, from, parking->count);
 }
 
+bool lp_parking_wake_slot(struct lp_parking *parking, unsigned slot)
+{
+    if (!take_bit(parking, slot)) {
+        return false;
+    }
+    wake(parking, slot);
+    return true;
+}
+
 bool lp_parking_wake_highest(struct lp_parking *parking)
 {
     for (unsigned i = parking->words; i-- > 0;) {

@@ -68,6 +68,9 @@ bool lp_parking_wake_among(struct lp_parking *parking, const uint64_t *mask, uns
 /* The same for all slots at or above `from`. */
 bool lp_parking_wake_lowest(struct lp_parking *parking, unsigned from);
 
+/* Wakes that sleeper; false if it does not sleep. */
+bool lp_parking_wake_slot(struct lp_parking *parking, unsigned slot);
+
 /* Wakes the highest sleeper; false if there is none. */
 bool lp_parking_wake_highest(struct lp_parking *parking);
 

@@ -324,7 +324,9 @@ static int enqueue(loomp_runtime *runtime, loomp_job *job, loomp_pool *pool, loo
     return err;
 }
 
-static int submit(loomp_runtime *runtime, loomp_job *job, bool blocking, loomp_group *tag)
+/* given: NULL, as the job says. */
+static int submit(loomp_runtime *runtime, loomp_job *job, bool blocking, loomp_pool *given,
+                  loomp_group *tag)
 {
     int err = check(runtime, job);
     if (err) {
@@ -336,11 +338,11 @@ static int submit(loomp_runtime *runtime, loomp_job *job, bool blocking, loomp_g
         return err;
     }
     struct lp_ledger *ledger = untracked ? &lp_untracked : &lp_tracked;
-    err = enqueue(runtime, job,
-                  blocking    ? runtime->blocking
-                  : job->pool ? job->pool
-                              : runtime->compute,
-                  tag);
+    loomp_pool *pool = blocking    ? runtime->blocking
+                       : given     ? given
+                       : job->pool ? job->pool
+                                   : runtime->compute;
+    err = enqueue(runtime, job, pool, tag);
     if (err) {
         lp_ledger_finish(ledger); /* the job */
     }
@@ -350,17 +352,23 @@ static int submit(loomp_runtime *runtime, loomp_job *job, bool blocking, loomp_g
 
 int lp_job_submit_tagged(loomp_runtime *runtime, loomp_job *job, loomp_group *tag)
 {
-    return submit(runtime, job, false, tag);
+    return submit(runtime, job, false, NULL, tag);
 }
 
 int loomp_submit(loomp_runtime *runtime, loomp_job *job)
 {
-    return submit(runtime, job, false, NULL);
+    return submit(runtime, job, false, NULL, NULL);
+}
+
+int loomp_submit_to(loomp_pool *pool, loomp_job *job)
+{
+    return pool ? submit(pool->options.runtime, job, false, pool, NULL)
+                : lp_fail(-EINVAL, "loomp_submit_to: the pool is NULL");
 }
 
 int loomp_submit_blocking(loomp_runtime *runtime, loomp_job *job)
 {
-    return submit(runtime, job, true, NULL);
+    return submit(runtime, job, true, NULL, NULL);
 }
 
 /* ---- cancellation and state ---------------------------------------------------------------------- */
@@ -376,6 +384,7 @@ int loomp_cancel(loomp_job *job)
         atomic_store_explicit(&words->cancel, 1, memory_order_relaxed);
         withdrawn = lp_ticket_withdraw(&words->ticket);
         if (withdrawn) {
+            atomic_fetch_add_explicit(&words->pool->withdrawn, 1, memory_order_relaxed);
             complete(job, -ECANCELED, false); /* the job may be gone from here on */
         }
         lp_ledger_finish(ledger);

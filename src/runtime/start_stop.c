@@ -164,6 +164,7 @@ static int start_compute(struct lp_parts *parts)
         .queue_limit = (uint64_t)lp_settings_int(config, LP_QUEUE_LIMIT),
         .spin_ns = ns_of(spin_us(parts)),
         .relief_ns = ns_of(lp_settings_double(config, LP_GANG_RELIEF_US)),
+        .max_share = lp_settings_double(config, LP_GANG_MAX_SHARE),
         .ops = {lp_job_run, lp_job_note},
         .runtime = &lp_process.runtime,
     };

@@ -38,6 +38,7 @@ enum lp_key {
     LP_CALL_POOL_SIZE,     /* int 0..1048576, default 1024: objects kept per thread */
     LP_SPIN_US,            /* double 0..1e6, default 25: longest search before a thread parks */
     LP_GANG_RELIEF_US,     /* double 0..1e7, default 1000 */
+    LP_GANG_MAX_SHARE,     /* double 0.01..1, default 1 */
     LP_LOG_LEVEL,          /* choice none, error, warning (default), info, debug */
     LP_LOG_RANK0_ONLY,     /* bool, default true: only local rank 0 of an MPI job logs */
     LP_KEY_COUNT

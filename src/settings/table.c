@@ -58,6 +58,8 @@
       "longest search before a thread parks, in us")                                               \
     X(LP_GANG_RELIEF_US, "gang.relief_us", DOUBLE, 0, 1e7, "1000", NULL,                           \
       "longest wait of serial jobs behind a gang, in us")                                          \
+    X(LP_GANG_MAX_SHARE, "gang.max_share", DOUBLE, 0.01, 1, "1", NULL,                             \
+      "of the time, for gangs while serial jobs wait")                                             \
     X(LP_LOG_LEVEL, "log.level", CHOICE, 0, 0, "warning", "none|error|warning|info|debug",         \
       "least important lines to log")                                                              \
     X(LP_LOG_RANK0_ONLY, "log.rank0_only", BOOL, 0, 1, "true", NULL,                               \

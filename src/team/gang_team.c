@@ -45,6 +45,7 @@ struct until {
     enum lp_attention attention;     /* whose doings can bring it about */
     unsigned width;                  /* places_free */
     uint64_t started;                /* served */
+    uint64_t deadline_ns;            /* had_their_share */
 };
 
 static bool places_free(struct until *until)
@@ -76,7 +77,7 @@ static void sleep_until(struct until *until)
             lp_parking_withdraw(&pool->gang.parking, 0);
             break;
         }
-        lp_parking_sleep(&pool->gang.parking, 0, UINT64_MAX);
+        lp_parking_sleep(&pool->gang.parking, 0, until->deadline_ns ? until->deadline_ns : UINT64_MAX);
     }
     atomic_store_explicit(&pool->attention, 0, memory_order_relaxed); /* too late is harmless */
 }
@@ -190,11 +191,37 @@ static void linger(struct loomp_pool *pool)
     }
 }
 
+static bool had_their_share(struct until *until)
+{
+    return !lp_pool_has_serial(until->pool) || lp_now_ns() >= until->deadline_ns ||
+           lp_pool_ends(until->pool);
+}
+
+/* The SERIAL work that waits behind a gang gets the places for as long as the gang's share of the time
+ * asks for, or until there is none left. */
+static void leave_a_share(struct loomp_pool *pool)
+{
+    double share = pool->options.max_share;
+    uint64_t held_ns = pool->gang.held_ns;
+    pool->gang.held_ns = 0;
+    if (share < 1 && held_ns && lp_pool_has_serial(pool)) {
+        atomic_store_explicit(&pool->gang.linger, 0, memory_order_relaxed);
+        set_claim(pool, 0);
+        sleep_until(&(struct until){
+            .pool = pool,
+            .holds = had_their_share,
+            .attention = LP_HEAR_ALL,
+            .deadline_ns = lp_now_ns() + (uint64_t)((double)held_ns * (1 - share) / share),
+        });
+    }
+}
+
 static void wait_for_job(void *arg)
 {
     struct loomp_pool *pool = arg;
     struct lp_gang *gang = &pool->gang;
     lp_card_state(&gang->cards[0], LOOMP_STATE_SEARCHING);
+    leave_a_share(pool);
     if (atomic_load_explicit(&pool->claim, memory_order_relaxed)) {
         linger(pool);
     }
@@ -332,7 +359,9 @@ static void lead(void *arg)
         if (!pool->gang.item) {
             break;
         }
+        uint64_t since = lp_now_ns();
         run_first(pool, pool->gang.item);
+        pool->gang.held_ns = lp_now_ns() - since;
     }
     set_claim(pool, 0);
     int threads = (int)pool->gang.threads;

@@ -58,6 +58,7 @@ struct lp_pool_options {
     uint64_t queue_limit;
     uint64_t spin_ns;
     uint64_t relief_ns;
+    double max_share; /* of the time, that gangs get while SERIAL work waits; at most 1 */
     struct lp_item_ops ops;
     struct loomp_runtime *runtime;
 };
@@ -82,6 +83,10 @@ struct lp_worker {
     uint64_t gap_ns;  /* running mean of how long it was without work */
     bool was_idle;    /* it looks for more work behind what it takes, and wakes another */
     struct lp_taker taker;
+    /* What only this thread may run (lp_worker_mail). */
+    struct lp_completions mail;
+    /* Grows when mail comes: a job that waits on this thread sleeps on it. */
+    _Atomic uint32_t bell;
     _Atomic uint64_t started; /* SERIAL jobs; written by the worker, read by a gang that pauses */
     struct lp_thread_card card;
 };
@@ -105,6 +110,7 @@ struct lp_tasks_region {
 struct lp_gang {
     lp_thread *leader;
     unsigned takes;         /* as lp_taker's */
+    uint64_t held_ns;       /* how long the last job had the places */
     unsigned threads;       /* the size its regions get */
     void *item;             /* the job that the leader has taken */
     unsigned item_width;
@@ -143,6 +149,9 @@ struct loomp_pool {
     _Atomic uint32_t blocked;           /* workers whose job waits for others */
     _Atomic uint32_t place_epoch;       /* grows when places are given back ... */
     _Atomic uint32_t place_waiters;     /* ... for resumed workers that want theirs */
+
+    /* Jobs that left the queues without having begun; written where that happens, which is rare. */
+    _Atomic uint64_t withdrawn, expired;
 
     LP_OWN_LINE _Atomic uint32_t searching; /* workers that are looking for work */
 

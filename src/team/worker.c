@@ -17,7 +17,7 @@
 #include "base/self.h"
 #include "team/openmp.h"
 
-enum { LOOKS_PER_CLOCK = 64 };
+enum { LOOKS_PER_CLOCK = 64, JOBS_BEFORE_MAIL = 64 };
 
 void lp_team_run(struct loomp_pool *pool, void *item)
 {
@@ -92,6 +92,54 @@ static void count_start(struct lp_worker *worker)
     }
 }
 
+void lp_worker_mail(struct loomp_pool *pool, unsigned index, struct lp_item *item)
+{
+    struct lp_worker *worker = &pool->workers[index];
+    lp_completions_push(&worker->mail, item);
+    /* The thread sleeps either parked or in a wait of its job. Both look at the mail after they have
+     * announced themselves (the parking's bit, the bell's value), and this comes after the push. */
+    lp_parking_wake_slot(&pool->parking, index);
+    atomic_fetch_add_explicit(&worker->bell, 1, memory_order_seq_cst);
+    lp_futex_wake(&worker->bell, 1);
+}
+
+static bool has_mail(struct lp_worker *worker)
+{
+    return !lp_completions_empty(&worker->mail);
+}
+
+static void run_mail(struct lp_worker *worker)
+{
+    struct lp_item *item = lp_completions_take(&worker->mail);
+    while (item) {
+        struct lp_item *next = item->next;
+        lp_card_add(&worker->card.broadcasts);
+#pragma omp task if (0) firstprivate(item) default(none)
+        item->run(item); /* the item may be gone from here on */
+        item = next;
+    }
+}
+
+bool lp_worker_has_mail(struct loomp_pool *pool)
+{
+    return has_mail(&pool->workers[lp_self.index]);
+}
+
+void lp_worker_run_mail(struct loomp_pool *pool)
+{
+    run_mail(&pool->workers[lp_self.index]);
+}
+
+/* What a worker runs next: with mail, first what it has submitted itself, but not for ever. */
+static void *take(struct loomp_pool *pool, struct lp_worker *worker)
+{
+    if (!has_mail(worker)) {
+        return lp_pool_take_serial(pool, &worker->taker);
+    }
+    bool is_time = ++worker->taker.takes % JOBS_BEFORE_MAIL == 0;
+    return is_time ? NULL : lp_queues_take_local(&pool->serial, (unsigned)lp_self.index);
+}
+
 /* Takes one piece of work and runs it; false if there is none. */
 static bool serve_one(struct loomp_pool *pool, struct lp_worker *worker)
 {
@@ -99,7 +147,13 @@ static bool serve_one(struct loomp_pool *pool, struct lp_worker *worker)
         run_dones(pool, worker);
         return true;
     }
-    void *item = lp_pool_take_serial(pool, &worker->taker);
+    void *item = take(pool, worker);
+    if (!item && has_mail(worker)) {
+        look_behind(pool, worker);
+        lp_card_state(&worker->card, LOOMP_STATE_BUSY);
+        run_mail(worker);
+        return true;
+    }
     if (!item) {
         return false;
     }
@@ -113,6 +167,11 @@ static bool serve_one(struct loomp_pool *pool, struct lp_worker *worker)
     return true;
 }
 
+static bool has_work(struct loomp_pool *pool, struct lp_worker *worker)
+{
+    return lp_pool_has_serial(pool) || has_mail(worker);
+}
+
 /* Looks for work for as long as a gap usually takes, if that is shorter than waking up. */
 static void search(struct loomp_pool *pool, struct lp_worker *worker, unsigned index,
                    uint64_t idle_since)
@@ -124,7 +183,7 @@ static void search(struct loomp_pool *pool, struct lp_worker *worker, unsigned i
     atomic_fetch_add_explicit(&pool->searching, 1, memory_order_seq_cst);
     do {
         for (int i = 0; i < LOOKS_PER_CLOCK; i++) {
-            if (lp_pool_has_serial(pool) || is_claimed(pool, index) || lp_pool_ends(pool)) {
+            if (has_work(pool, worker) || is_claimed(pool, index) || lp_pool_ends(pool)) {
                 goto found;
             }
             lp_relax();
@@ -142,12 +201,12 @@ static void idle(struct loomp_pool *pool, struct lp_worker *worker, unsigned ind
     worker->was_idle = true;
     search(pool, worker, index, since);
     uint64_t until = 0;
-    if (!lp_pool_has_serial(pool) && !is_claimed(pool, index)) {
+    if (!has_work(pool, worker) && !is_claimed(pool, index)) {
         lp_queues_settle(&pool->serial, (int)index);
         free_place(pool, worker);
         lp_card_state(&worker->card, LOOMP_STATE_PARKED);
         lp_parking_announce(&pool->parking, index);
-        if (lp_pool_has_serial(pool) || lp_pool_ends(pool)) {
+        if (has_work(pool, worker) || lp_pool_ends(pool)) {
             lp_parking_withdraw(&pool->parking, index);
         } else {
             lp_parking_sleep(&pool->parking, index, UINT64_MAX);
@@ -191,12 +250,28 @@ static void relieve(struct loomp_pool *pool, struct lp_worker *worker, unsigned 
     atomic_fetch_sub_explicit(&pool->relief, 1, memory_order_seq_cst);
 }
 
+/* Mail that has waited for relief_ns behind a gang is run beside it, by one worker at a time. */
+static void relieve_mail(struct loomp_pool *pool, struct lp_worker *worker)
+{
+    uint32_t nobody = 0;
+    if (has_mail(worker) &&
+        atomic_compare_exchange_strong_explicit(&pool->relief, &nobody, 1, memory_order_seq_cst,
+                                                memory_order_seq_cst)) {
+        run_mail(worker);
+        atomic_fetch_sub_explicit(&pool->relief, 1, memory_order_seq_cst);
+        if (lp_pool_has_serial(pool)) {
+            lp_pool_wake_worker(pool);
+        }
+    }
+}
+
 /* The place belongs to a gang, or the job before this gave it up: waits until it is ours. */
 static void pause(struct loomp_pool *pool, struct lp_worker *worker, unsigned index)
 {
     free_place(pool, worker);
     lp_card_state(&worker->card, LOOMP_STATE_PAUSED);
     worker->was_idle = true;
+    uint64_t mail_until = UINT64_MAX; /* how long it has to wait for the place */
     while (is_claimed(pool, index) && !lp_pool_ends(pool)) {
         lp_parking_announce(&pool->parking, index);
         bool work = lp_pool_has_serial(pool);
@@ -213,7 +288,13 @@ static void pause(struct loomp_pool *pool, struct lp_worker *worker, unsigned in
             /* Whoever woke or counted on this worker needs another one. */
             lp_pool_wake_worker(pool);
         }
-        lp_parking_sleep(&pool->parking, index, UINT64_MAX);
+        if (has_mail(worker) && mail_until == UINT64_MAX) {
+            mail_until = lp_now_ns() + pool->options.relief_ns;
+        }
+        if (!lp_parking_sleep(&pool->parking, index, mail_until)) {
+            relieve_mail(pool, worker);
+            mail_until = UINT64_MAX;
+        }
     }
     take_place(worker);
 }
@@ -277,4 +358,27 @@ void lp_worker_reenter_place(struct loomp_pool *pool)
     }
     atomic_fetch_sub_explicit(&pool->blocked, 1, memory_order_seq_cst);
     lp_card_state(&worker->card, LOOMP_STATE_BUSY);
+}
+
+bool lp_worker_yield(struct loomp_pool *pool, bool local)
+{
+    bool is_worker = lp_self.role == LP_WORKER;
+    struct lp_taker taker = {.worker = LP_NO_WORKER};
+    void *item;
+    if (local) {
+        item = is_worker ? lp_queues_take_local(&pool->serial, (unsigned)lp_self.index) : NULL;
+    } else {
+        item = lp_pool_take_serial(pool,
+                                   is_worker ? &pool->workers[lp_self.index].taker : &taker);
+    }
+    if (!item) {
+        return false;
+    }
+    if (is_worker) {
+        count_start(&pool->workers[lp_self.index]);
+    }
+    lp_self.yields++;
+    lp_team_run(pool, item); /* the item may be gone from here on */
+    lp_self.yields--;
+    return true;
 }

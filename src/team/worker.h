@@ -15,6 +15,18 @@ void lp_worker_leave_place(struct loomp_pool *pool);
  * beside the gang. */
 void lp_worker_reenter_place(struct loomp_pool *pool);
 
+/* Hands an item to this very worker, which runs it after what its own jobs have submitted and before
+ * it looks for other work, or while its job waits. Any thread; the item may be gone on return. */
+void lp_worker_mail(struct loomp_pool *pool, unsigned index, struct lp_item *item);
+
+/* For a job that waits on the calling worker: whether there is mail, and the running of it. */
+bool lp_worker_has_mail(struct loomp_pool *pool);
+void lp_worker_run_mail(struct loomp_pool *pool);
+
+/* Runs one other item inside the job that runs on the calling thread of the pool's; only what this
+ * worker has submitted itself if `local`. False: there is none. */
+bool lp_worker_yield(struct loomp_pool *pool, bool local);
+
 /* Runs an item on a thread of a pool's as an undeferred explicit task, so that what it does to the
  * ICVs ends with it. Also for an item inside another. */
 void lp_team_run(struct loomp_pool *pool, void *item);

@@ -29,10 +29,27 @@ void loomp_job_init(loomp_job *job, loomp_work_fn work, loomp_done_fn done)
 
 /* ---- the end of a job ---------------------------------------------------------------------------- */
 
+/* Pools that can be closed while the runtime runs count what is under way in them; the others stay
+ * until nothing is under way at all. A pool that has been left may be gone. */
+static bool enter_pool(loomp_pool *pool)
+{
+    /* the job, and the call that brings it */
+    return !pool->options.counted ||
+           lp_rundown_enter(&pool->uses, 2, lp_self.inside);
+}
+
+static void leave_pool(loomp_pool *pool, unsigned uses)
+{
+    if (pool->options.counted) {
+        lp_rundown_leave(&pool->uses, uses);
+    }
+}
+
 /* Calls done and lets go of everything the job held. On the home loop, or on a pool's thread. */
 static void finish(loomp_job *job)
 {
     struct lp_job_words *words = lp_job_words(job);
+    loomp_pool *pool = words->pool;
     struct lp_ledger *ledger = words->untracked ? &lp_untracked : &lp_tracked;
     loomp_group *group = words->group;
     loomp_loop *home = words->home;
@@ -51,6 +68,7 @@ static void finish(loomp_job *job)
     if (home) {
         lp_loop_settle(home);
     }
+    leave_pool(pool, 1);
     lp_ledger_finish(ledger);
 }
 
@@ -316,11 +334,14 @@ static int submit(loomp_runtime *runtime, loomp_job *job, bool blocking, loomp_g
         return err;
     }
     struct lp_ledger *ledger = untracked ? &lp_untracked : &lp_tracked;
-    err = enqueue(runtime, job,
-                  blocking    ? runtime->blocking
-                  : job->pool ? job->pool
-                              : runtime->compute,
-                  tag);
+    loomp_pool *pool = blocking ? runtime->blocking : job->pool ? job->pool : runtime->compute;
+    if (enter_pool(pool)) {
+        err = enqueue(runtime, job, pool, tag);
+        leave_pool(pool, err ? 2 : 1); /* this call, and a job that did not come in */
+    } else {
+        err = lp_fail(-ESHUTDOWN, "loomp_submit: the pool is being closed and takes no work from "
+                                  "outside");
+    }
     if (err) {
         lp_ledger_finish(ledger); /* the job */
     }
@@ -351,13 +372,18 @@ int loomp_cancel(loomp_job *job)
     switch (atomic_load_explicit(&words->state, memory_order_acquire)) {
     case LOOMP_JOB_QUEUED: {
         struct lp_ledger *ledger = &lp_tracked;
+        loomp_pool *pool = words->pool;
         bool withdrawn;
         lp_ledger_hold(ledger); /* this call, which the job's end must not free under us */
+        if (pool->options.counted) {
+            lp_rundown_hold(&pool->uses);
+        }
         atomic_store_explicit(&words->cancel, 1, memory_order_relaxed);
         withdrawn = lp_ring_withdraw(words->ring, words->position);
         if (withdrawn) {
             complete(job, -ECANCELED, false); /* the job may be gone from here on */
         }
+        leave_pool(pool, 1);
         lp_ledger_finish(ledger);
         /* If not, it was taken this very moment; its runner may still see the wish. */
         return withdrawn ? 0 : -EINPROGRESS;

@@ -68,7 +68,7 @@ static int mark_shared(struct lp_plan *plan)
     return err;
 }
 
-static void find_node(const struct lp_machine *machine, struct lp_place *place)
+void lp_planner_find_node(const struct lp_machine *machine, struct lp_place *place)
 {
     int node = -1;
     for (int os = lp_cpuset_first(place->cpus); os >= 0; os = lp_cpuset_next(place->cpus, os)) {
@@ -181,11 +181,11 @@ static int look_over(struct lp_planner *planner)
         return err;
     }
     for (unsigned i = 0; i < plan->io_count; i++) {
-        find_node(planner->input->machine, &plan->io[i]);
+        lp_planner_find_node(planner->input->machine, &plan->io[i]);
     }
     for (unsigned i = 0; i < plan->pool_count; i++) {
         for (unsigned k = 0; k < (plan->pools[i].blocking ? 1 : plan->pools[i].count); k++) {
-            find_node(planner->input->machine, &plan->pools[i].places[k]);
+            lp_planner_find_node(planner->input->machine, &plan->pools[i].places[k]);
         }
     }
     explain_memory(planner);
@@ -212,7 +212,7 @@ static int run_steps(struct lp_planner *planner)
     return 0;
 }
 
-static void planner_fini(struct lp_planner *planner)
+void lp_planner_fini(struct lp_planner *planner)
 {
     free(planner->gpus);
     free(planner->cpus);
@@ -230,11 +230,21 @@ int lp_plan_make(struct lp_plan *plan, const struct lp_plan_input *input)
     struct lp_planner planner = {
         .input = input, .settings = input->settings, .plan = plan, .quota_ranks = 1};
     int err = run_steps(&planner);
-    planner_fini(&planner);
+    lp_planner_fini(&planner);
     if (err) {
         lp_plan_fini(plan);
     }
     return err;
+}
+
+bool lp_plan_is_crowded(const struct lp_plan *plan)
+{
+    bool is_crowded = false;
+    for (unsigned i = 0; i < plan->pool_count; i++) {
+        const struct lp_pool_plan *pool = &plan->pools[i];
+        is_crowded |= pool->crowded || (i > 0 && !pool->blocking && (pool->borrows || pool->shares));
+    }
+    return is_crowded;
 }
 
 void lp_plan_fini(struct lp_plan *plan)

@@ -11,6 +11,7 @@
 #include "handoff/completion.h"
 #include "handoff/parking.h"
 #include "handoff/ring.h"
+#include "handoff/rundown.h"
 #include "placement/plan.h"
 
 #include <loomp/job.h>
@@ -35,7 +36,9 @@ struct lp_pool_options {
     const struct lp_place *places; /* one per thread; a blocking pool has one for all */
     unsigned threads;
     bool blocking;
-    bool crowded; /* several threads share a CPU */
+    bool crowded; /* threads of loomp's share CPUs, of this pool or of another */
+    bool named;   /* its places are none of those that libomp knows in this order */
+    bool counted; /* who closes it waits for its jobs: they count themselves in `uses` */
     bool local_memory; /* threads take memory from the NUMA node of their place */
     /* Set and woken when a thread takes work, unless it is set; NULL: nobody wants to know. */
     _Atomic uint32_t *stirred;
@@ -110,6 +113,8 @@ struct loomp_pool {
     _Atomic uint32_t place_waiters;     /* ... for resumed workers that want theirs */
 
     LP_OWN_LINE _Atomic uint32_t searching; /* workers that are looking for work */
+
+    LP_OWN_LINE struct lp_rundown uses; /* if counted: jobs, and calls that bring or withdraw them */
 
     struct lp_ring serial[LP_PRIORITIES]; /* [0] is the most urgent */
     struct lp_ring gangs[LP_PRIORITIES];

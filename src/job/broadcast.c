@@ -50,11 +50,11 @@ static void finish(struct broadcast *broadcast)
     broadcast->done(broadcast->pool, first_error(broadcast), broadcast->results, broadcast->count,
                     broadcast->arg);
     lp_self.inside--;
-    lp_pool_leave(broadcast->pool);
-    free(broadcast);
     if (home) {
         lp_loop_settle(home);
     }
+    lp_pool_leave(broadcast->pool, 1);
+    free(broadcast);
     lp_ledger_finish(&lp_tracked);
 }
 
@@ -185,7 +185,7 @@ int loomp_broadcast(loomp_pool *pool, loomp_broadcast_fn fn, void *arg, int *res
         return err;
     }
     err = broadcast_and_wait(pool, fn, arg, results);
-    lp_pool_leave(pool);
+    lp_pool_leave(pool, 2);
     lp_ledger_finish(&lp_tracked);
     lp_ledger_finish(&lp_tracked);
     return err;
@@ -203,7 +203,7 @@ int loomp_broadcast_async(loomp_pool *pool, loomp_broadcast_fn fn, void *arg, lo
     }
     struct broadcast *broadcast = new_broadcast(pool, fn, arg, NULL);
     if (!broadcast) {
-        lp_pool_leave(pool);
+        lp_pool_leave(pool, 2);
         lp_ledger_finish(&lp_tracked);
         lp_ledger_finish(&lp_tracked);
         return -ENOMEM;
@@ -214,6 +214,7 @@ int loomp_broadcast_async(loomp_pool *pool, loomp_broadcast_fn fn, void *arg, lo
         lp_loop_expect(home);
     }
     send(broadcast, -1);
-    lp_ledger_finish(&lp_tracked); /* this call */
+    lp_pool_leave(pool, 1); /* this call */
+    lp_ledger_finish(&lp_tracked);
     return 0;
 }

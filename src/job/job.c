@@ -34,6 +34,7 @@ void loomp_job_init(loomp_job *job, loomp_work_fn work, loomp_done_fn done)
 static void finish(loomp_job *job)
 {
     struct lp_job_words *words = lp_job_words(job);
+    loomp_pool *pool = words->pool;
     struct lp_ledger *ledger = words->untracked ? &lp_untracked : &lp_tracked;
     loomp_group *group = words->group;
     loomp_loop *home = words->home;
@@ -52,6 +53,7 @@ static void finish(loomp_job *job)
     if (home) {
         lp_loop_settle(home);
     }
+    lp_pool_leave(pool, 1);
     lp_ledger_finish(ledger);
 }
 
@@ -342,7 +344,11 @@ static int submit(loomp_runtime *runtime, loomp_job *job, bool blocking, loomp_p
                        : given     ? given
                        : job->pool ? job->pool
                                    : runtime->compute;
-    err = enqueue(runtime, job, pool, tag);
+    err = lp_pool_enter(pool);
+    if (!err) {
+        err = enqueue(runtime, job, pool, tag);
+        lp_pool_leave(pool, err ? 2 : 1); /* this call, and a job that did not come in */
+    }
     if (err) {
         lp_ledger_finish(ledger); /* the job */
     }
@@ -379,14 +385,19 @@ int loomp_cancel(loomp_job *job)
     switch (atomic_load_explicit(&words->state, memory_order_acquire)) {
     case LOOMP_JOB_QUEUED: {
         struct lp_ledger *ledger = &lp_tracked;
+        loomp_pool *pool = words->pool;
         bool withdrawn;
         lp_ledger_hold(ledger); /* this call, which the job's end must not free under us */
+        if (pool->options.counted) {
+            lp_rundown_hold(&pool->uses);
+        }
         atomic_store_explicit(&words->cancel, 1, memory_order_relaxed);
         withdrawn = lp_ticket_withdraw(&words->ticket);
         if (withdrawn) {
             atomic_fetch_add_explicit(&words->pool->withdrawn, 1, memory_order_relaxed);
             complete(job, -ECANCELED, false); /* the job may be gone from here on */
         }
+        lp_pool_leave(pool, 1);
         lp_ledger_finish(ledger);
         /* If not, it was taken this very moment; its runner may still see the wish. */
         return withdrawn ? 0 : -EINPROGRESS;

@@ -67,6 +67,10 @@ void lp_group_offer(loomp_group *group, uint32_t kind);
 /* As loomp_submit, but whoever waits for `tag`, a group that the caller holds, may run it too. */
 int lp_job_submit_tagged(loomp_runtime *runtime, loomp_job *job, loomp_group *tag);
 
+/* Whether the calling thread may wait for others here: 0, or -EDEADLK with a sentence that names the
+ * caller. */
+int lp_wait_check(const char *name);
+
 /* Registers a waiter: true, or false and the status if the group is empty. */
 bool lp_group_wait_with(loomp_group *group, struct lp_waiter *waiter, int32_t *status);
 

@@ -25,6 +25,23 @@ struct wait {
     bool woken;
 };
 
+int lp_wait_check(const char *name)
+{
+    if (lp_self.role == LP_LOOP) {
+        return lp_fail(-EDEADLK, "%s on a loop would hold up its events; a loop asks to be notified",
+                       name);
+    }
+    if (lp_self.role == LP_GANG && lp_gang_context(lp_self.pool) == LP_GANG_IN_REGION) {
+        return lp_fail(-EDEADLK, "%s inside a parallel region of a GANG job: its other threads would "
+                                 "wait at the barrier for ever",
+                       name);
+    }
+    if (lp_self.broadcasting) {
+        return lp_fail(-EDEADLK, "%s in the function of a broadcast, which may not wait", name);
+    }
+    return 0;
+}
+
 /* Whether waiting for this group could end at all. */
 static int check(const loomp_group *group)
 {
@@ -42,15 +59,7 @@ static int check(const loomp_group *group)
                                      "group itself");
         }
     }
-    if (lp_self.role == LP_LOOP) {
-        return lp_fail(-EDEADLK, "loomp_group_wait on a loop would hold up its events; use "
-                                 "loomp_group_notify");
-    }
-    if (lp_self.role == LP_GANG && lp_gang_context(lp_self.pool) == LP_GANG_IN_REGION) {
-        return lp_fail(-EDEADLK, "loomp_group_wait inside a parallel region of a GANG job: its "
-                                 "other threads would wait at the barrier for ever");
-    }
-    return 0;
+    return lp_wait_check("loomp_group_wait");
 }
 
 static loomp_job *take_job(struct wait *wait)

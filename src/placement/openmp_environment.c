@@ -129,7 +129,7 @@ int lp_openmp_environment_set(struct lp_openmp_environment *environment, const s
         err = set_if_unset(environment, HIDDEN_THREADS, "0");
     }
     if (!err) {
-        err = set_if_unset(environment, USE_YIELD, lp_plan_compute(plan)->crowded ? "1" : "0");
+        err = set_if_unset(environment, USE_YIELD, lp_plan_is_crowded(plan) ? "1" : "0");
     }
     if (!err) {
         err = set_if_unset(environment, HOT_TEAMS, "1");

@@ -68,8 +68,7 @@ static int mark_shared(struct lp_plan *plan)
     return err;
 }
 
-/* The node and the cache that all CPUs of the place share, or -1. */
-static void find_locality(const struct lp_machine *machine, struct lp_place *place)
+void lp_planner_find_locality(const struct lp_machine *machine, struct lp_place *place)
 {
     bool is_first = true;
     place->node = place->cache = -1;
@@ -82,8 +81,7 @@ static void find_locality(const struct lp_machine *machine, struct lp_place *pla
     }
 }
 
-/* Of places of one hardware thread each: which have a core that one before them has. */
-static int find_siblings(const struct lp_machine *machine, struct lp_pool_plan *pool)
+int lp_planner_find_siblings(const struct lp_machine *machine, struct lp_pool_plan *pool)
 {
     bool *has = calloc(machine->core_count + 1, sizeof *has);
     if (!has) {
@@ -202,14 +200,14 @@ static int look_over(struct lp_planner *planner)
         return err;
     }
     for (unsigned i = 0; i < plan->io_count; i++) {
-        find_locality(planner->input->machine, &plan->io[i]);
+        lp_planner_find_locality(planner->input->machine, &plan->io[i]);
     }
     for (unsigned i = 0; i < plan->pool_count; i++) {
         for (unsigned k = 0; k < (plan->pools[i].blocking ? 1 : plan->pools[i].count); k++) {
-            find_locality(planner->input->machine, &plan->pools[i].places[k]);
+            lp_planner_find_locality(planner->input->machine, &plan->pools[i].places[k]);
         }
         if (!err && !plan->pools[i].blocking) {
-            err = find_siblings(planner->input->machine, &plan->pools[i]);
+            err = lp_planner_find_siblings(planner->input->machine, &plan->pools[i]);
         }
     }
     explain_memory(planner);
@@ -236,7 +234,7 @@ static int run_steps(struct lp_planner *planner)
     return 0;
 }
 
-static void planner_fini(struct lp_planner *planner)
+void lp_planner_fini(struct lp_planner *planner)
 {
     free(planner->gpus);
     free(planner->cpus);
@@ -254,11 +252,21 @@ int lp_plan_make(struct lp_plan *plan, const struct lp_plan_input *input)
     struct lp_planner planner = {
         .input = input, .settings = input->settings, .plan = plan, .quota_ranks = 1};
     int err = run_steps(&planner);
-    planner_fini(&planner);
+    lp_planner_fini(&planner);
     if (err) {
         lp_plan_fini(plan);
     }
     return err;
+}
+
+bool lp_plan_is_crowded(const struct lp_plan *plan)
+{
+    bool is_crowded = false;
+    for (unsigned i = 0; i < plan->pool_count; i++) {
+        const struct lp_pool_plan *pool = &plan->pools[i];
+        is_crowded |= pool->crowded || (i > 0 && !pool->blocking && (pool->borrows || pool->shares));
+    }
+    return is_crowded;
 }
 
 void lp_plan_fini(struct lp_plan *plan)

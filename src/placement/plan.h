@@ -99,6 +99,18 @@ struct lp_plan {
 int lp_plan_make(struct lp_plan *plan, const struct lp_plan_input *input);
 void lp_plan_fini(struct lp_plan *plan);
 
+/* One more pool, beside a plan that is in force and stays as it is. `input` is that plan's, with the
+ * devices that pool->gpu may name; `others`: CPUs of pools that were added before. On success
+ * more->pools[0] is the pool, with its reasons and warnings; what it has in common with the plan's
+ * pools, the loops or `others` is shared. As lp_plan_make; -EINVAL too if the pool's cpus leave
+ * nothing. */
+int lp_plan_one_more(struct lp_plan *more, const struct lp_plan *plan,
+                     const struct lp_plan_input *input, const lp_cpuset *others,
+                     const struct lp_pool_settings *pool);
+
+/* Whether threads of the pools share CPUs: within one, or one pool's with another's. */
+bool lp_plan_is_crowded(const struct lp_plan *plan);
+
 /* `compute`. */
 static inline const struct lp_pool_plan *lp_plan_compute(const struct lp_plan *plan)
 {

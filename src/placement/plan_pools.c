@@ -11,7 +11,7 @@
 
 /* ---- places ---------------------------------------------------------------------------------- */
 
-static int new_places(struct lp_pool_plan *pool, unsigned count)
+int lp_planner_new_places(struct lp_pool_plan *pool, unsigned count)
 {
     pool->places = calloc(count, sizeof *pool->places);
     if (!pool->places) {
@@ -45,11 +45,10 @@ static unsigned group_of(const struct lp_cpu *cpu, enum grouping grouping)
     return grouping == BY_CACHE ? cpu->cache : cpu->node;
 }
 
-/* One thread per unit; its place is the unit's CPU, or all units of the pool in the same group. */
-static int set_places(struct lp_planner *planner, struct lp_pool_plan *pool,
-                      const struct lp_cpu *const *units, unsigned count)
+int lp_planner_set_places(struct lp_planner *planner, struct lp_pool_plan *pool,
+                          const struct lp_cpu *const *units, unsigned count)
 {
-    int err = new_places(pool, count);
+    int err = lp_planner_new_places(pool, count);
     if (err) {
         return err;
     }
@@ -86,9 +85,9 @@ static int set_places(struct lp_planner *planner, struct lp_pool_plan *pool,
 
 /* ---- pools of the settings ------------------------------------------------------------------- */
 
-/* The CPUs that a pool may have by its own settings: NULL, all. */
-static int find_restriction(struct lp_planner *planner, const struct lp_pool_settings *settings,
-                            struct lp_pool_plan *pool, lp_cpuset **within)
+int lp_planner_find_restriction(struct lp_planner *planner,
+                                const struct lp_pool_settings *settings, struct lp_pool_plan *pool,
+                                lp_cpuset **within)
 {
     const struct lp_devices *devices = planner->input->devices;
     char key[LP_POOL_NAME + 8];
@@ -135,11 +134,11 @@ static unsigned list_candidates(const struct lp_planner *planner, const lp_cpuse
     return count;
 }
 
-static int place_blocking(struct lp_planner *planner, const struct lp_pool_settings *settings,
-                          struct lp_pool_plan *pool)
+int lp_planner_place_blocking(struct lp_planner *planner, const struct lp_pool_settings *settings,
+                              struct lp_pool_plan *pool)
 {
     char key[LP_POOL_NAME + 8], list[LP_LIST_TEXT];
-    int err = new_places(pool, 1);
+    int err = lp_planner_new_places(pool, 1);
     if (err) {
         return err;
     }
@@ -199,7 +198,7 @@ static int place_with_compute(struct lp_planner *planner, struct lp_pool_plan *p
 {
     const struct lp_pool_plan *compute = lp_plan_compute(planner->plan);
     char key[LP_POOL_NAME + 8], list[LP_LIST_TEXT];
-    int err = new_places(pool, 1);
+    int err = lp_planner_new_places(pool, 1);
     if (err) {
         return err;
     }
@@ -219,14 +218,14 @@ static int place_pool(struct lp_planner *planner, const struct lp_pool_settings 
     snprintf(pool->name, sizeof pool->name, "%s", settings->name);
     pool->borrows = settings->share;
     if (settings->blocking) {
-        return place_blocking(planner, settings, pool);
+        return lp_planner_place_blocking(planner, settings, pool);
     }
     if (!settings->threads && !*settings->cpus && !*settings->gpu) {
         return lp_fail(-EINVAL, "pools.%s: give threads, cpus or gpu, so that its size is known",
                        settings->name);
     }
     lp_cpuset *within;
-    int err = find_restriction(planner, settings, pool, &within);
+    int err = lp_planner_find_restriction(planner, settings, pool, &within);
     if (err) {
         return err;
     }
@@ -243,7 +242,7 @@ static int place_pool(struct lp_planner *planner, const struct lp_pool_settings 
     unsigned candidates = list_candidates(planner, not_these, within, units);
     unsigned count = how_many(planner, settings, within, candidates, free_units);
     if (count) {
-        err = set_places(planner, pool, units + candidates - count, count);
+        err = lp_planner_set_places(planner, pool, units + candidates - count, count);
     } /* else it shares a place of compute, which is not known yet */
     if (!err && !settings->share) {
         for (unsigned i = candidates - count; i < candidates; i++) {
@@ -359,7 +358,7 @@ static int place_compute(struct lp_planner *planner, struct lp_pool_plan *pool)
         all[i] = units[i % there];
     }
     if (!err) {
-        err = set_places(planner, pool, all, count);
+        err = lp_planner_set_places(planner, pool, all, count);
     }
     if (!err) {
         explain_compute(planner, count, chosen, pool->crowded);
@@ -386,7 +385,7 @@ static int place_listed(struct lp_planner *planner, struct lp_pool_plan *pool)
         return lp_fail(-EINVAL, "places = \"%.100s\" has %u places; at most %d are possible",
                        settings->places, count, MOST);
     }
-    int err = new_places(pool, count);
+    int err = lp_planner_new_places(pool, count);
     if (err) {
         return err;
     }
@@ -454,7 +453,7 @@ static int place_gpu_pool(struct lp_planner *planner, unsigned k, const unsigned
     snprintf(pool->name, sizeof pool->name, "gpu%u", k);
     snprintf(key, sizeof key, "pool.gpu%u", k);
     lp_planner_device_names(planner, &planner->gpus[k], 1, pool->gpu, sizeof pool->gpu);
-    int err = new_places(pool, count ? count : 1);
+    int err = lp_planner_new_places(pool, count ? count : 1);
     lp_cpuset *all = err ? NULL : lp_cpuset_new();
     if (!all) {
         return lp_planner_no_memory();

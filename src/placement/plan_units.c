@@ -51,7 +51,7 @@ static int by_rank_in_cache(const void *left, const void *right)
 
 /* ---- units ----------------------------------------------------------------------------------- */
 
-static bool uses_all_threads(const struct lp_plan_settings *settings)
+bool lp_planner_uses_all_threads(const struct lp_plan_settings *settings)
 {
     return settings->smt == LP_SMT_USE || strcmp(settings->places, "threads") == 0;
 }
@@ -65,7 +65,7 @@ static void add_units(const struct lp_planner *planner, struct lp_units *units,
     for (unsigned i = 0; i < planner->core_count; i++) {
         most = planner->cores[i].count > most ? planner->cores[i].count : most;
     }
-    bool whole_cores = uses_all_threads(settings);
+    bool whole_cores = lp_planner_uses_all_threads(settings);
     unsigned rounds = !whole_cores && settings->smt == LP_SMT_SPILL ? most : 1;
     for (unsigned round = 0; round < rounds; round++) {
         for (unsigned i = 0; i < planner->core_count; i++) {

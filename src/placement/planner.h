@@ -53,6 +53,35 @@ int lp_planner_find_budget(struct lp_planner *planner);
 int lp_planner_place_io(struct lp_planner *planner);
 int lp_planner_place_pools(struct lp_planner *planner);
 
+void lp_planner_fini(struct lp_planner *planner); /* not the plan */
+
+/* What the steps and the plan of one more pool share. */
+
+/* Whether each hardware thread of a core is a unit. */
+bool lp_planner_uses_all_threads(const struct lp_plan_settings *settings);
+
+/* So many places without a CPU yet. */
+int lp_planner_new_places(struct lp_pool_plan *pool, unsigned count);
+
+/* One thread per unit; its place is the unit's CPU, or all units of the pool in the same group. */
+int lp_planner_set_places(struct lp_planner *planner, struct lp_pool_plan *pool,
+                          const struct lp_cpu *const *units, unsigned count);
+
+/* A pool for blocking work: one place for all. */
+int lp_planner_place_blocking(struct lp_planner *planner, const struct lp_pool_settings *settings,
+                              struct lp_pool_plan *pool);
+
+/* The CPUs that a pool may have by its own settings: NULL, all. */
+int lp_planner_find_restriction(struct lp_planner *planner,
+                                const struct lp_pool_settings *settings, struct lp_pool_plan *pool,
+                                lp_cpuset **within);
+
+/* The node and the cache that all CPUs of the place share, or -1. */
+void lp_planner_find_locality(const struct lp_machine *machine, struct lp_place *place);
+
+/* Of places of one hardware thread each: which have a core that one before them has. 0 or -ENOMEM. */
+int lp_planner_find_siblings(const struct lp_machine *machine, struct lp_pool_plan *pool);
+
 /* The sentence in lp_error, and -ENOMEM. */
 int lp_planner_no_memory(void);
 

@@ -174,6 +174,7 @@ int lp_survey_make(struct lp_survey *survey, const struct lp_survey_options *opt
     *survey = (struct lp_survey){0};
     bool failed;
     bool devices = wants_devices(config, &failed) || options->all_devices;
+    survey->looked_for_devices = devices;
     int err = failed ? -ENOMEM : load_topology(survey, options, config, devices);
     /* A machine of another place has no cgroups here, unless they were recorded with it. */
     bool elsewhere = !survey->topology.is_this_system && !*options->root;
@@ -235,4 +236,22 @@ int lp_survey_plan(const struct lp_survey *survey, const loomp_config *config, i
                              });
     free(pools.entries);
     return err;
+}
+
+int lp_survey_plan_more(const struct lp_survey *survey, const loomp_config *config,
+                        const struct lp_plan *plan, const struct lp_devices *devices,
+                        const lp_cpuset *others, const struct lp_pool_settings *pool,
+                        struct lp_plan *more)
+{
+    struct lp_plan_settings settings;
+    lp_plan_settings_read(&settings, config);
+    return lp_plan_one_more(more, plan,
+                            &(struct lp_plan_input){
+                                .machine = &survey->topology.machine,
+                                .cgroup = &survey->cgroup,
+                                .devices = devices ? devices : &survey->devices,
+                                .rank = &survey->rank,
+                                .settings = &settings,
+                            },
+                            others, pool);
 }

@@ -23,6 +23,7 @@ struct lp_survey {
     struct lp_devices devices;
     struct lp_rank rank;
     double topology_s; /* how long the topology took to load */
+    bool looked_for_devices;
 };
 
 /* 0 or a negative errno with a sentence. */
@@ -32,6 +33,13 @@ void lp_survey_fini(struct lp_survey *survey);
 
 /* The planner's settings, but for its pools. The texts belong to the config. */
 void lp_plan_settings_read(struct lp_plan_settings *settings, const loomp_config *config);
+
+/* One more pool beside a plan of this survey that is in force (lp_plan_one_more). `devices`: NULL for
+ * those of the survey. */
+int lp_survey_plan_more(const struct lp_survey *survey, const loomp_config *config,
+                        const struct lp_plan *plan, const struct lp_devices *devices,
+                        const lp_cpuset *others, const struct lp_pool_settings *pool,
+                        struct lp_plan *more);
 
 /* The plan for what was found and the settings. io_threads: -1 for the setting io.threads. */
 int lp_survey_plan(const struct lp_survey *survey, const loomp_config *config, int io_threads,

@@ -40,31 +40,52 @@ loomp_runtime *loomp_default(void)
     return is_up(&lp_process.runtime) ? &lp_process.runtime : NULL;
 }
 
-static void end_reading(void)
+unsigned lp_runtime_announce_reader(void)
 {
-    atomic_fetch_sub_explicit(&lp_process.readers, 1, memory_order_seq_cst);
-    if (!is_up(&lp_process.runtime)) {
-        lp_futex_wake(&lp_process.readers, 1); /* stop may be waiting; it tolerates a wake too many */
+    for (;;) {
+        unsigned side = atomic_load_explicit(&lp_process.reading_side, memory_order_seq_cst);
+        atomic_fetch_add_explicit(&lp_process.readers[side], 1, memory_order_seq_cst);
+        if (atomic_load_explicit(&lp_process.reading_side, memory_order_seq_cst) == side) {
+            return side;
+        }
+        lp_runtime_withdraw_reader(side);
     }
 }
 
-/* True if the parts stay until end_reading; false (and nothing to end) if nothing is up. */
-static bool begin_reading(loomp_runtime *runtime)
+void lp_runtime_withdraw_reader(unsigned side)
 {
-    atomic_fetch_add_explicit(&lp_process.readers, 1, memory_order_seq_cst);
-    if (is_up(runtime)) {
-        return true;
+    atomic_fetch_sub_explicit(&lp_process.readers[side], 1, memory_order_seq_cst);
+    if (atomic_load_explicit(&lp_process.awaited, memory_order_seq_cst)) {
+        lp_futex_wake(&lp_process.readers[side], 1); /* who waits tolerates a wake too many */
     }
-    end_reading();
-    return false;
 }
 
 void lp_runtime_wait_for_readers(void)
 {
+    unsigned side = atomic_load_explicit(&lp_process.reading_side, memory_order_relaxed);
+    atomic_store_explicit(&lp_process.awaited, 1, memory_order_seq_cst);
+    atomic_store_explicit(&lp_process.reading_side, !side, memory_order_seq_cst);
     uint32_t readers;
-    while ((readers = atomic_load_explicit(&lp_process.readers, memory_order_seq_cst))) {
-        lp_futex_wait(&lp_process.readers, readers, UINT64_MAX);
+    while ((readers = atomic_load_explicit(&lp_process.readers[side], memory_order_seq_cst))) {
+        lp_futex_wait(&lp_process.readers[side], readers, UINT64_MAX);
     }
+    atomic_store_explicit(&lp_process.awaited, 0, memory_order_seq_cst);
+}
+
+/* The side on which the parts stay until it is withdrawn; -1 (and nothing to end) if nothing is up. */
+static int begin_reading(loomp_runtime *runtime)
+{
+    unsigned side = lp_runtime_announce_reader();
+    if (is_up(runtime)) {
+        return (int)side;
+    }
+    lp_runtime_withdraw_reader(side);
+    return -1;
+}
+
+static void end_reading(int side)
+{
+    lp_runtime_withdraw_reader((unsigned)side);
 }
 
 loomp_runtime *loomp_current(void)
@@ -75,10 +96,11 @@ loomp_runtime *loomp_current(void)
 loomp_loop *loomp_loop_at(loomp_runtime *runtime, int index)
 {
     loomp_loop *loop = NULL;
-    if (begin_reading(runtime)) {
+    int side = begin_reading(runtime);
+    if (side >= 0) {
         struct lp_parts *parts = &lp_process.parts;
         loop = index >= 0 && (unsigned)index < parts->loop_count ? parts->loops[index] : NULL;
-        end_reading();
+        end_reading(side);
     }
     return loop;
 }
@@ -86,24 +108,45 @@ loomp_loop *loomp_loop_at(loomp_runtime *runtime, int index)
 int loomp_loop_count(loomp_runtime *runtime)
 {
     int count = 0;
-    if (begin_reading(runtime)) {
+    int side = begin_reading(runtime);
+    if (side >= 0) {
         count = (int)lp_process.parts.loop_count;
-        end_reading();
+        end_reading(side);
     }
     return count;
+}
+
+static struct loomp_pool *find_pool(struct lp_parts *parts, const char *name)
+{
+    if (strcmp(name, "compute") == 0) {
+        return parts->compute;
+    }
+    if (strcmp(name, "blocking") == 0) {
+        return parts->blocking;
+    }
+    LP_EACH_NAMED(parts, entry)
+    {
+        if (strcmp(entry->name, name) == 0) {
+            return lp_named_pool_of(entry);
+        }
+    }
+    return NULL;
 }
 
 loomp_pool *loomp_pool_named(loomp_runtime *runtime, const char *name)
 {
     loomp_pool *pool = NULL;
-    if (name && begin_reading(runtime)) {
-        struct lp_parts *parts = &lp_process.parts;
-        pool = strcmp(name, "compute") == 0    ? parts->compute
-               : strcmp(name, "blocking") == 0 ? parts->blocking
-                                               : NULL;
-        end_reading();
+    int side = name ? begin_reading(runtime) : -1;
+    if (side >= 0) {
+        pool = find_pool(&lp_process.parts, name);
+        end_reading(side);
     }
     return pool;
+}
+
+const char *loomp_pool_name(const loomp_pool *pool)
+{
+    return pool ? pool->options.name : NULL;
 }
 
 int loomp_pool_threads(loomp_pool *pool)
@@ -304,9 +347,10 @@ int loomp_cpus(loomp_runtime *runtime, char *buffer, size_t size)
         *buffer = '\0';
     }
     int length = 0;
-    if (begin_reading(runtime)) {
+    int side = begin_reading(runtime);
+    if (side >= 0) {
         length = lp_cpuset_format(lp_process.parts.plan.cpus, buffer, size);
-        end_reading();
+        end_reading(side);
     }
     return length;
 }
@@ -317,9 +361,10 @@ int loomp_gpu(loomp_runtime *runtime, char *buffer, size_t size)
         *buffer = '\0';
     }
     int length = 0;
-    if (begin_reading(runtime)) {
+    int side = begin_reading(runtime);
+    if (side >= 0) {
         length = snprintf(buffer, size, "%s", lp_plan_compute(&lp_process.parts.plan)->gpu);
-        end_reading();
+        end_reading(side);
     }
     return length;
 }
@@ -352,9 +397,26 @@ static void add_card(struct filler *filler, const struct lp_thread_card *card, i
     filler->count++;
 }
 
+static void add_pool(struct filler *filler, const struct loomp_pool *pool)
+{
+    if (pool->options.blocking) {
+        for (unsigned i = 0; i < pool->options.threads; i++) {
+            add_card(filler, &pool->blocking.cards[i], LOOMP_THREAD_BLOCKING);
+        }
+        return;
+    }
+    for (unsigned i = 0; i < pool->width; i++) {
+        add_card(filler, &pool->workers[i].card, LOOMP_THREAD_OMP);
+    }
+    for (unsigned i = 0; i < pool->gang.threads; i++) {
+        add_card(filler, &pool->gang.cards[i], LOOMP_THREAD_GANG);
+    }
+}
+
 int loomp_threads(loomp_runtime *runtime, struct loomp_thread_info *threads, int max)
 {
-    if (!begin_reading(runtime)) {
+    int side = begin_reading(runtime);
+    if (side < 0) {
         return 0;
     }
     struct lp_parts *parts = &lp_process.parts;
@@ -365,16 +427,15 @@ int loomp_threads(loomp_runtime *runtime, struct loomp_thread_info *threads, int
         }
         filler.count++;
     }
-    for (unsigned i = 0; i < parts->compute->width; i++) {
-        add_card(&filler, &parts->compute->workers[i].card, LOOMP_THREAD_OMP);
+    add_pool(&filler, parts->compute);
+    add_pool(&filler, parts->blocking);
+    LP_EACH_NAMED(parts, entry)
+    {
+        if (lp_named_pool_of(entry)) {
+            add_pool(&filler, lp_named_pool_of(entry));
+        }
     }
-    for (unsigned i = 0; i < parts->compute->gang.threads; i++) {
-        add_card(&filler, &parts->compute->gang.cards[i], LOOMP_THREAD_GANG);
-    }
-    for (unsigned i = 0; i < parts->blocking->options.threads; i++) {
-        add_card(&filler, &parts->blocking->blocking.cards[i], LOOMP_THREAD_BLOCKING);
-    }
-    end_reading();
+    end_reading(side);
     return filler.count;
 }
 
@@ -399,9 +460,17 @@ static void describe_threads(loomp_runtime *runtime, FILE *out)
     free(threads);
 }
 
+static void describe_reasons(const struct lp_reasons *reasons, FILE *out)
+{
+    for (unsigned i = 0; i < reasons->count; i++) {
+        fprintf(out, "%s: %s\n", reasons->entries[i].key, reasons->entries[i].text);
+    }
+}
+
 void loomp_describe(loomp_runtime *runtime, FILE *out)
 {
-    if (!begin_reading(runtime)) {
+    int side = begin_reading(runtime);
+    if (side < 0) {
         fprintf(out, "loomp %s: no runtime is running\n", LOOMP_VERSION_STRING);
         return;
     }
@@ -421,10 +490,13 @@ void loomp_describe(loomp_runtime *runtime, FILE *out)
                     loomp_config_value(parts->config, adopted[i]));
         }
     }
-    const struct lp_reasons *reasons = &parts->plan.reasons;
-    for (unsigned i = 0; i < reasons->count; i++) {
-        fprintf(out, "%s: %s\n", reasons->entries[i].key, reasons->entries[i].text);
+    describe_reasons(&parts->plan.reasons, out);
+    LP_EACH_NAMED(parts, entry)
+    {
+        if (entry->opened && lp_named_pool_of(entry)) {
+            describe_reasons(&entry->plan.reasons, out);
+        }
     }
-    end_reading();
+    end_reading(side);
     describe_threads(runtime, out);
 }

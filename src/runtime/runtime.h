@@ -7,6 +7,7 @@
 #include "loop/loop.h"
 #include "placement/survey.h"
 #include "runtime/follow.h"
+#include "runtime/pools.h"
 
 #include <loomp/runtime.h>
 
@@ -28,6 +29,7 @@ struct lp_parts {
     struct loomp_pool *compute; /* NULL: not started */
     struct loomp_pool *blocking;
     struct lp_place blocking_place; /* borrows the plan's I/O CPUs */
+    _Atomic(struct lp_named_pool *) named; /* the others, in the order in which they came */
     loomp_loop **loops;
     unsigned loop_count;
     int openmp_places; /* as libomp knew them after start */
@@ -41,14 +43,24 @@ struct lp_process {
      * callers the second finds the work done */
     pthread_mutex_t lock;
     struct lp_attached *attached;
-    /* Calls that are reading the parts, on any thread: each announces itself (seq_cst) before it
-     * looks at the gate, stop shuts the gate (seq_cst) before it waits for them. */
-    _Atomic uint32_t readers;
+    /* Calls that are reading the parts, on any thread, counted on one of two sides: a reader
+     * announces itself on the side that is in use, and makes sure that it still is; who has taken
+     * something away turns to the other side and waits for those of the old one, and not for
+     * those who come later. All seq_cst: a reader that found its side still in use did so before the
+     * turn, and is waited for, or after it, and then it finds what was taken away (the gate, an
+     * entry of the list) gone. */
+    _Atomic uint32_t readers[2];
+    _Atomic uint32_t reading_side; /* turned under the lock */
+    _Atomic uint32_t awaited;      /* somebody waits for readers, who wake it as they go */
 };
 
 extern struct lp_process lp_process;
 
-/* Stop has set the gate down and waits until nobody reads the parts any more. */
+/* Between the two the parts that are there stay. Any thread; blocks nobody but who waits below. */
+unsigned lp_runtime_announce_reader(void);
+void lp_runtime_withdraw_reader(unsigned side);
+
+/* Waits until nobody reads any more what has been taken away before. With the lock held. */
 void lp_runtime_wait_for_readers(void);
 
 /* Whether runtime is the one that runs: 0, or -EINVAL, -ESHUTDOWN, -EOWNERDEAD with a sentence. */

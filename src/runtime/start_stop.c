@@ -47,6 +47,12 @@ static void before_exit(void)
         lp_follow_stop(lp_process.parts.follower);
         lp_process.parts.follower = NULL;
         uint64_t deadline = lp_now_ns() + 1000000000u;
+        LP_EACH_NAMED(&lp_process.parts, entry)
+        {
+            if (lp_named_pool_of(entry)) {
+                lp_pool_freeze(lp_named_pool_of(entry), deadline);
+            }
+        }
         lp_pool_freeze(lp_process.parts.blocking, deadline);
         lp_pool_freeze(lp_process.parts.compute, deadline);
     }
@@ -103,73 +109,14 @@ static int make_plan(struct lp_parts *parts)
     for (unsigned i = 0; !err && i < parts->plan.warnings.count; i++) {
         lp_log(LOOMP_LOG_WARNING, "%s", parts->plan.warnings.entries[i].text);
     }
-    for (unsigned i = 1; !err && i < parts->plan.pool_count; i++) {
-        lp_log(LOOMP_LOG_WARNING,
-               "pool %s is planned but not started: this version runs compute "
-               "and blocking only, and leaves its CPUs alone",
-               parts->plan.pools[i].name);
-    }
     return err;
-}
-
-/* A thread that searches uses up a quota that somebody else will miss later. */
-static double spin_us(const struct lp_parts *parts)
-{
-    unsigned usable = (unsigned)lp_cpuset_count(parts->plan.usable);
-    bool limited = parts->plan.quota && parts->plan.quota < usable &&
-                   !lp_settings_is_set(parts->config, LP_SPIN_US);
-    return limited ? 0.0 : lp_settings_double(parts->config, LP_SPIN_US);
-}
-
-static int make_pool(struct loomp_pool **out, const struct lp_pool_options *options)
-{
-    struct loomp_pool *pool = aligned_alloc(LP_CACHE_LINE, sizeof *pool);
-    if (!pool) {
-        return lp_fail(-ENOMEM, "no memory for the pool %s", options->name);
-    }
-    int err = lp_pool_init(pool, options);
-    if (!err) {
-        err = lp_teams_start(pool);
-        if (err) {
-            lp_pool_fini(pool);
-        }
-    }
-    if (err) {
-        free(pool);
-        return err;
-    }
-    *out = pool;
-    return 0;
-}
-
-static uint64_t ns_of(double us)
-{
-    return (uint64_t)(us * 1000);
 }
 
 static int start_compute(struct lp_parts *parts)
 {
-    const loomp_config *config = parts->config;
-    struct lp_pool_options options = {
-        .name = "compute",
-        .prefix = lp_settings_text(config, LP_PREFIX),
-        .topology = &parts->survey.topology,
-        .places = lp_plan_compute(&parts->plan)->places,
-        .threads = lp_plan_compute(&parts->plan)->count,
-        .crowded = lp_plan_compute(&parts->plan)->crowded,
-        .local_memory = lp_settings_choice(config, LP_MEMORY) == 0,
-        .stirred = lp_settings_bool(config, LP_FOLLOW) ? &parts->stirred : NULL,
-        .stack_bytes =
-            lp_openmp_stack_bytes((size_t)lp_settings_int(config, LP_COMPUTE_STACK_SIZE)),
-        .queue_limit = (uint64_t)lp_settings_int(config, LP_QUEUE_LIMIT),
-        .spin_ns = ns_of(spin_us(parts)),
-        .relief_ns = ns_of(lp_settings_double(config, LP_GANG_RELIEF_US)),
-        .max_share = lp_settings_double(config, LP_GANG_MAX_SHARE),
-        .ops = {lp_job_run, lp_job_note},
-        .runtime = &lp_process.runtime,
-    };
+    struct lp_pool_options options = lp_pools_options(parts, lp_plan_compute(&parts->plan));
     struct lp_openmp_environment environment;
-    bool touch = lp_settings_choice(config, LP_BIND) == 0;
+    bool touch = lp_settings_choice(parts->config, LP_BIND) == 0;
     lp_openmp_environment_warn();
     int err = lp_openmp_environment_set(&environment, &parts->plan, touch, options.stack_bytes);
     if (err) {
@@ -181,7 +128,7 @@ static int start_compute(struct lp_parts *parts)
                                "OMP_PROC_BIND or the like); it is left as it is, and loomp binds "
                                "its own threads");
     }
-    err = make_pool(&parts->compute, &options);
+    err = lp_pools_make(&parts->compute, &options);
     lp_openmp_environment_restore(&environment);
     if (err) {
         return err;
@@ -200,7 +147,7 @@ static int start_compute(struct lp_parts *parts)
 static int start_blocking(struct lp_parts *parts, const struct lp_place *place)
 {
     const loomp_config *config = parts->config;
-    return make_pool(&parts->blocking,
+    return lp_pools_make(&parts->blocking,
                      &(struct lp_pool_options){
                          .name = "blocking",
                          .prefix = lp_settings_text(config, LP_PREFIX),
@@ -237,22 +184,13 @@ static int start_loops(struct lp_parts *parts)
     return 0;
 }
 
-static void free_pool(struct loomp_pool **pool)
-{
-    if (*pool) {
-        lp_teams_stop(*pool);
-        lp_pool_fini(*pool);
-        free(*pool);
-        *pool = NULL;
-    }
-}
-
 /* The teams first: a team thread that has handed a completion over may still be waking its loop. */
 static void free_parts(struct lp_parts *parts)
 {
     lp_follow_stop(parts->follower);
-    free_pool(&parts->compute);
-    free_pool(&parts->blocking);
+    lp_pools_stop(parts);
+    lp_pools_free(parts->compute);
+    lp_pools_free(parts->blocking);
     for (unsigned i = 0; i < parts->loop_count; i++) {
         lp_loop_stop(parts->loops[i]);
     }
@@ -261,6 +199,25 @@ static void free_parts(struct lp_parts *parts)
     lp_survey_fini(&parts->survey);
     loomp_config_free(parts->config);
     memset((void *)parts, 0, sizeof *parts);
+}
+
+static void bind_pool_again(const struct lp_topology *topology, const struct loomp_pool *pool,
+                            const lp_cpuset *allowed)
+{
+    const struct lp_place *places = pool->options.places;
+    if (pool->options.blocking) {
+        for (unsigned i = 0; i < pool->options.threads; i++) {
+            lp_tid_bind_within(topology, lp_card_tid(&pool->blocking.cards[i]), places[0].cpus,
+                               allowed);
+        }
+        return;
+    }
+    for (unsigned i = 0; i < pool->width; i++) {
+        lp_tid_bind_within(topology, lp_card_tid(&pool->workers[i].card), places[i].cpus, allowed);
+    }
+    for (unsigned i = 0; i < pool->gang.threads; i++) {
+        lp_tid_bind_within(topology, lp_card_tid(&pool->gang.cards[i]), places[i].cpus, allowed);
+    }
 }
 
 /* The threads of the follower's runtime, which live as long as it follows. */
@@ -273,20 +230,16 @@ static void bind_again(void *arg, const lp_cpuset *allowed)
         lp_loop_describe(parts->loops[i], &info);
         lp_tid_bind_within(topology, info.tid, parts->plan.io[i].cpus, allowed);
     }
-    struct loomp_pool *pool = parts->compute;
-    for (unsigned i = 0; i < pool->width; i++) {
-        lp_tid_bind_within(topology, lp_card_tid(&pool->workers[i].card),
-                           pool->options.places[i].cpus, allowed);
+    bind_pool_again(topology, parts->compute, allowed);
+    bind_pool_again(topology, parts->blocking, allowed);
+    unsigned side = lp_runtime_announce_reader();
+    LP_EACH_NAMED(parts, entry)
+    {
+        if (lp_named_pool_of(entry)) {
+            bind_pool_again(topology, lp_named_pool_of(entry), allowed);
+        }
     }
-    for (unsigned i = 0; i < pool->gang.threads; i++) {
-        lp_tid_bind_within(topology, lp_card_tid(&pool->gang.cards[i]),
-                           pool->options.places[i].cpus, allowed);
-    }
-    pool = parts->blocking;
-    for (unsigned i = 0; i < pool->options.threads; i++) {
-        lp_tid_bind_within(topology, lp_card_tid(&pool->blocking.cards[i]),
-                           pool->options.places[0].cpus, allowed);
-    }
+    lp_runtime_withdraw_reader(side);
 }
 
 static int start_following(struct lp_parts *parts)
@@ -329,6 +282,10 @@ static int build(struct lp_parts *parts, const loomp_config *config)
     parts->blocking_place = (struct lp_place){
         .cpus = parts->plan.pin ? parts->plan.io_cpus : parts->plan.cpus, .shared = true};
     err = start_blocking(parts, &parts->blocking_place);
+    if (err) {
+        return err;
+    }
+    err = lp_pools_start(parts);
     if (err) {
         return err;
     }

@@ -5,6 +5,7 @@
 #include "settings/pools.h"
 
 #include "base/error.h"
+#include "settings/settings.h"
 
 #include <errno.h>
 #include <stdlib.h>

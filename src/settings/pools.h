@@ -52,9 +52,6 @@ bool lp_pool_key_meant(const char *key, char separator, char out[LP_NAME_BYTES])
 int lp_pool_fail_member(const char *where, const char *what, const char *shown, const char *key,
                         char separator);
 
-/* 0, or -EINVAL with the rule. */
-int lp_pool_name_check(const char *name, const char *where);
-
 /* The values of one pool from one source. */
 struct lp_pool_values {
     char *name;

@@ -55,6 +55,10 @@ struct lp_settings_pool {
     bool blocking;    /* default false */
 };
 
+/* Whether a pool may be declared by that name: 0, or -EINVAL with the rule. `where` begins the
+ * sentence. */
+int lp_pool_name_check(const char *name, const char *where);
+
 /* Calls fn for each declared pool, in the order in which their names were first given (the weakest
  * source first). */
 void lp_settings_each_pool(const loomp_config *config,

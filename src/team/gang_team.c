@@ -354,6 +354,9 @@ static void lead(void *arg)
     struct loomp_pool *pool = arg;
     lp_openmp_start(pool->options.stack_bytes, pool->options.crowded);
     lp_openmp_own_regions();
+    if (pool->options.named) {
+        lp_openmp_leave_binding_alone();
+    }
     for (;;) {
         rest(pool, wait_for_job, pool);
         if (!pool->gang.item) {
@@ -373,7 +376,10 @@ int lp_gang_team_start(struct loomp_pool *pool)
 {
     atomic_store_explicit(&pool->arrived, 0, memory_order_relaxed);
     atomic_store_explicit(&pool->ready, 0, memory_order_relaxed);
-    int err = lp_thread_start(&pool->gang.leader, "gang", pool->options.stack_bytes, lead, pool);
+    /* A leader that has told libomp to leave binding alone is none for a pool whose places libomp
+     * knows. */
+    int err = lp_thread_start(&pool->gang.leader, pool->options.named ? "named gang" : "gang",
+                              pool->options.stack_bytes, lead, pool);
     if (err) {
         return err;
     }

@@ -21,6 +21,10 @@ extern void kmp_set_blocktime(int milliseconds);
 extern int kmp_get_blocktime(void);
 extern void kmp_set_warnings_off(void);
 extern void kmp_set_warnings_on(void);
+extern void kmp_create_affinity_mask(void **mask);
+extern void kmp_destroy_affinity_mask(void **mask);
+extern int kmp_get_affinity(void **mask);
+extern int kmp_set_affinity(void **mask);
 
 /* The user's values, read on a fresh root thread before loomp changes anything. Written once by the
  * first leader, before any other thread of loomp's exists. */
@@ -78,6 +82,18 @@ void lp_openmp_user_regions(unsigned threads)
     omp_set_dynamic(user_dynamic);
     omp_set_max_active_levels(user_levels);
     omp_set_num_threads((int)threads);
+}
+
+void lp_openmp_leave_binding_alone(void)
+{
+    /* A thread that sets its own mask has proc-bind-var false from then on, as libomp sees it, and so
+     * have the regions that it leads. */
+    void *mask;
+    kmp_create_affinity_mask(&mask);
+    if (kmp_get_affinity(&mask) == 0) {
+        kmp_set_affinity(&mask);
+    }
+    kmp_destroy_affinity_mask(&mask);
 }
 
 void lp_openmp_isolate_thread(void)

@@ -7,8 +7,8 @@
 #include <stddef.h>
 
 /* Starts libomp on the calling thread, if nobody has, and sets the defaults that can be set late. On
- * the thread that leads the gang team. crowded: several compute threads share a CPU, so that
- * libomp's spinning threads must yield. */
+ * the thread that leads the gang team. crowded: threads of the pools share CPUs, so that
+ * libomp's spinning threads must yield; the last one to say so decides for all. */
 void lp_openmp_start(size_t stack_bytes, bool crowded);
 
 /* Settings of loomp's own regions, for the calling leader: exact sizes, one level. */
@@ -17,6 +17,11 @@ void lp_openmp_own_regions(void);
 /* The user's settings, for the job that the calling leader is about to run; `threads` is what a
  * region without a num_threads clause gets. */
 void lp_openmp_user_regions(unsigned threads);
+
+/* For a leader whose pool has other places than libomp knows: its regions bind no threads, not by a
+ * proc_bind clause either. Between loomp's places and those of OMP_PLACES libomp would choose by the
+ * size of each region, and move threads when that changes. For ever. */
+void lp_openmp_leave_binding_alone(void);
 
 /* For a thread that runs SERIAL jobs: any region there is a team of one, also where the team around
  * it is one thread and therefore no active level. Bind a thread that is in no team afterwards,

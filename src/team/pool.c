@@ -118,6 +118,15 @@ void lp_pool_sleep_if_frozen(struct loomp_pool *pool)
     }
 }
 
+int lp_pool_enter(struct loomp_pool *pool)
+{
+    if (!pool->options.counted || lp_rundown_enter(&pool->uses, 2, lp_self.inside)) {
+        return 0;
+    }
+    return lp_fail(-ESHUTDOWN, "pool %s is being closed and takes no work from outside",
+                   pool->options.name);
+}
+
 static unsigned row_of(int priority)
 {
     return priority > 0 ? 0 : priority == 0 ? 1 : 2;

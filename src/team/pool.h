@@ -10,6 +10,7 @@
 #include "base/thread.h"
 #include "handoff/completion.h"
 #include "handoff/parking.h"
+#include "handoff/rundown.h"
 #include "placement/plan.h"
 #include "team/queues.h"
 
@@ -50,7 +51,9 @@ struct lp_pool_options {
     const struct lp_place *places; /* one per thread; a blocking pool has one for all */
     unsigned threads;
     bool blocking;
-    bool crowded; /* several threads share a CPU */
+    bool crowded; /* threads of loomp's share CPUs, of this pool or of another */
+    bool named;   /* its places are none of those that libomp knows in this order */
+    bool counted; /* who closes it waits for its jobs: they count themselves in `uses` */
     bool local_memory; /* threads take memory from the NUMA node of their place */
     /* Set and woken when a thread takes work, unless it is set; NULL: nobody wants to know. */
     _Atomic uint32_t *stirred;
@@ -155,6 +158,8 @@ struct loomp_pool {
 
     LP_OWN_LINE _Atomic uint32_t searching; /* workers that are looking for work */
 
+    LP_OWN_LINE struct lp_rundown uses; /* if counted: jobs, and calls that bring or withdraw them */
+
     unsigned whole; /* the places from it on are siblings of others on their cores */
     struct lp_queues serial;
     struct lp_ring gangs[LP_PRIORITIES]; /* GANG and TASKS jobs */
@@ -178,6 +183,18 @@ void lp_pool_fini(struct loomp_pool *pool);
  * regions that begin or end. Waits for what is running, but not past the deadline. The pool is of no
  * use afterwards. */
 void lp_pool_freeze(struct loomp_pool *pool, uint64_t deadline_ns);
+
+/* Pools that can be closed while the runtime runs count what is under way in them; the others stay
+ * until nothing is under way at all. Enter counts two uses, what comes in and the call that brings it,
+ * or fails with -ESHUTDOWN. A pool that has been left may be gone. */
+int lp_pool_enter(struct loomp_pool *pool);
+
+static inline void lp_pool_leave(struct loomp_pool *pool, unsigned uses)
+{
+    if (pool->options.counted) {
+        lp_rundown_leave(&pool->uses, uses);
+    }
+}
 
 /* For the pool's threads: whether to take no more work; and, if that is for ever, the place to
  * sleep. */

@@ -264,14 +264,18 @@ void lp_pool_wake_for_gang(struct loomp_pool *pool)
     lp_parking_wake_lowest(&pool->gang.parking, 0);
 }
 
-void lp_pool_places_freed(struct loomp_pool *pool)
+void lp_pool_wake_place_waiters(struct loomp_pool *pool)
 {
-    /* Paused workers sleep among the parked; as many as there is work for are woken, one by one. Jobs
-     * that were interrupted by a wait sleep on the epoch (lp_worker_reenter_place). */
     atomic_fetch_add_explicit(&pool->place_epoch, 1, memory_order_seq_cst);
     if (atomic_load_explicit(&pool->place_waiters, memory_order_seq_cst)) {
         lp_futex_wake(&pool->place_epoch, INT_MAX);
     }
+}
+
+void lp_pool_places_freed(struct loomp_pool *pool)
+{
+    /* Paused workers sleep among the parked; as many as there is work for are woken, one by one. */
+    lp_pool_wake_place_waiters(pool);
     if (lp_pool_has_serial(pool)) {
         lp_pool_wake_worker(pool);
     }

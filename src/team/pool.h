@@ -264,6 +264,10 @@ static inline void lp_pool_stir(struct loomp_pool *pool)
     }
 }
 
+/* Wakes jobs that have waited and want their places, or else the relief, to go on
+ * (lp_worker_reenter_place). After the change, which must be seq_cst. */
+void lp_pool_wake_place_waiters(struct loomp_pool *pool);
+
 /* Places have been given back: wakes jobs that want theirs after a wait, and a worker if there is
  * work. After the change, which must be seq_cst. */
 void lp_pool_places_freed(struct loomp_pool *pool);

@@ -54,6 +54,8 @@ int lp_pool_init(struct loomp_pool *pool, const struct lp_pool_options *options)
     pool->options = *options;
     pool->width = options->threads;
     atomic_store_explicit(&pool->limit, pool->width, memory_order_relaxed);
+    lp_overflow_init(&pool->late_serial);
+    lp_overflow_init(&pool->late_gangs);
     int err = lp_parking_init(&pool->parking, options->threads);
     for (int i = 0; !err && i < LP_PRIORITIES; i++) {
         err = lp_ring_init(&pool->serial[i], options->queue_limit);
@@ -76,6 +78,8 @@ void lp_pool_fini(struct loomp_pool *pool)
         lp_ring_fini(&pool->serial[i]);
         lp_ring_fini(&pool->gangs[i]);
     }
+    lp_overflow_fini(&pool->late_serial);
+    lp_overflow_fini(&pool->late_gangs);
     lp_parking_fini(&pool->parking);
     lp_parking_fini(&pool->gang.parking);
     free(pool->workers);
@@ -129,35 +133,38 @@ static bool any(struct lp_ring *rings)
     return false;
 }
 
-static void *take(struct lp_ring *rings)
+/* What is late was accepted before most of what waits: nothing but HIGH goes before it. */
+static void *take(struct lp_ring *rings, struct lp_overflow *late)
 {
-    for (int i = 0; i < LP_PRIORITIES; i++) {
-        void *item = lp_ring_pop(&rings[i]);
-        if (item) {
-            return item;
-        }
+    void *item = lp_ring_pop(&rings[0]);
+    if (!item) {
+        item = lp_overflow_take(late);
     }
-    return NULL;
+    for (int i = 1; i < LP_PRIORITIES && !item; i++) {
+        item = lp_ring_pop(&rings[i]);
+    }
+    return item;
 }
 
 bool lp_pool_has_serial(struct loomp_pool *pool)
 {
-    return any(pool->serial) || !lp_completions_empty(&pool->dones);
+    return any(pool->serial) || lp_overflow_maybe_nonempty(&pool->late_serial) ||
+           !lp_completions_empty(&pool->dones);
 }
 
 bool lp_pool_has_gang(struct loomp_pool *pool)
 {
-    return any(pool->gangs);
+    return any(pool->gangs) || lp_overflow_maybe_nonempty(&pool->late_gangs);
 }
 
 void *lp_pool_take_serial(struct loomp_pool *pool)
 {
-    return take(pool->serial);
+    return take(pool->serial, &pool->late_serial);
 }
 
 void *lp_pool_take_gang(struct loomp_pool *pool)
 {
-    return take(pool->gangs);
+    return take(pool->gangs, &pool->late_gangs);
 }
 
 void lp_pool_wake_worker(struct loomp_pool *pool)

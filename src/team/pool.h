@@ -9,6 +9,7 @@
 #include "base/platform.h"
 #include "base/thread.h"
 #include "handoff/completion.h"
+#include "handoff/overflow.h"
 #include "handoff/parking.h"
 #include "handoff/ring.h"
 #include "placement/plan.h"
@@ -113,6 +114,8 @@ struct loomp_pool {
 
     struct lp_ring serial[LP_PRIORITIES]; /* [0] is the most urgent */
     struct lp_ring gangs[LP_PRIORITIES];
+    struct lp_overflow late_serial; /* what had to be queued when there was no room */
+    struct lp_overflow late_gangs;
     struct lp_completions dones; /* for jobs without a home that did not run here */
 
     struct lp_parking parking; /* the workers, or the blocking threads */

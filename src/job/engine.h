@@ -13,6 +13,8 @@ struct loomp_runtime {
     struct loomp_pool *compute;
     struct loomp_pool *blocking;
     enum lp_queue_policy queue_policy;
+    /* Calls fn for every pool that there is; none goes away meanwhile. */
+    void (*each_pool)(void (*fn)(struct loomp_pool *pool, void *arg), void *arg);
 };
 
 #endif

@@ -458,3 +458,23 @@ int loomp_pool_close(loomp_pool *pool)
     lp_ledger_finish(ledger);
     return 0;
 }
+
+void lp_pools_each(void (*fn)(struct loomp_pool *pool, void *arg), void *arg)
+{
+    struct lp_parts *parts = &lp_process.parts;
+    unsigned side = lp_runtime_announce_reader();
+    if (parts->compute) {
+        fn(parts->compute, arg);
+    }
+    if (parts->blocking) {
+        fn(parts->blocking, arg);
+    }
+    LP_EACH_NAMED(parts, entry)
+    {
+        struct loomp_pool *pool = lp_named_pool_of(entry);
+        if (pool) {
+            fn(pool, arg);
+        }
+    }
+    lp_runtime_withdraw_reader(side);
+}

@@ -58,6 +58,8 @@ int lp_pool_init(struct loomp_pool *pool, const struct lp_pool_options *options)
     pool->options = *options;
     pool->width = options->threads;
     atomic_store_explicit(&pool->limit, pool->width, memory_order_relaxed);
+    lp_overflow_init(&pool->late_serial);
+    lp_overflow_init(&pool->late_gangs);
     int err = lp_parking_init(&pool->parking, options->threads);
     if (!err) {
         err = lp_queues_init(&pool->serial, options->blocking ? NULL : options->places,
@@ -81,6 +83,8 @@ void lp_pool_fini(struct loomp_pool *pool)
     for (int i = 0; i < LP_PRIORITIES; i++) {
         lp_ring_fini(&pool->gangs[i]);
     }
+    lp_overflow_fini(&pool->late_serial);
+    lp_overflow_fini(&pool->late_gangs);
     lp_parking_fini(&pool->parking);
     lp_parking_fini(&pool->gang.parking);
     free(pool->workers);
@@ -168,7 +172,8 @@ bool lp_pool_push_gang(struct loomp_pool *pool, int priority, void *item, const 
 
 bool lp_pool_has_serial(struct loomp_pool *pool)
 {
-    return lp_queues_any(&pool->serial) || !lp_completions_empty(&pool->dones);
+    return lp_queues_any(&pool->serial) || !lp_completions_empty(&pool->dones) ||
+           lp_overflow_maybe_nonempty(&pool->late_serial);
 }
 
 bool lp_pool_has_gang(struct loomp_pool *pool)
@@ -178,12 +183,19 @@ bool lp_pool_has_gang(struct loomp_pool *pool)
             return true;
         }
     }
-    return false;
+    return lp_overflow_maybe_nonempty(&pool->late_gangs);
 }
 
 void *lp_pool_take_serial(struct loomp_pool *pool, struct lp_taker *taker)
 {
-    void *item = lp_queues_take(&pool->serial, taker);
+    /* What is late was accepted before most of what waits. */
+    void *item = lp_overflow_maybe_nonempty(&pool->late_serial)
+                     ? lp_overflow_take(&pool->late_serial)
+                     : NULL;
+    if (item) {
+        return item;
+    }
+    item = lp_queues_take(&pool->serial, taker);
     if (item && taker->stole) {
         lp_card_add(&lp_self.card->stolen);
     }
@@ -192,8 +204,10 @@ void *lp_pool_take_serial(struct loomp_pool *pool, struct lp_taker *taker)
 
 void *lp_pool_take_gang(struct loomp_pool *pool)
 {
+    void *item = lp_overflow_maybe_nonempty(&pool->late_gangs) ? lp_overflow_take(&pool->late_gangs)
+                                                               : NULL;
     unsigned first = lp_first_row(pool->gang.takes);
-    void *item = lp_ring_pop(&pool->gangs[first]);
+    item = item ? item : lp_ring_pop(&pool->gangs[first]);
     for (unsigned row = 0; !item && row < LP_PRIORITIES; row++) {
         item = row == first ? NULL : lp_ring_pop(&pool->gangs[row]);
     }
@@ -205,8 +219,9 @@ void *lp_pool_take_serial_tagged(struct loomp_pool *pool, const void *tag,
                                  struct lp_queue_cursors *cursors)
 {
     bool is_worker = lp_self.role == LP_WORKER && lp_self.pool == pool;
-    return lp_queues_take_tagged(&pool->serial, is_worker ? lp_self.index : LP_NO_WORKER, tag,
-                                 cursors);
+    void *item = lp_queues_take_tagged(&pool->serial, is_worker ? lp_self.index : LP_NO_WORKER,
+                                       tag, cursors);
+    return item ? item : lp_overflow_take_tagged(&pool->late_serial, tag);
 }
 
 void *lp_pool_take_gang_tagged(struct loomp_pool *pool, const void *tag,
@@ -218,7 +233,7 @@ void *lp_pool_take_gang_tagged(struct loomp_pool *pool, const void *tag,
         item = lp_ring_take_tagged(&pool->gangs[row], tag,
                                    cursors ? &cursors->at[row] : &from_start);
     }
-    return item;
+    return item ? item : lp_overflow_take_tagged(&pool->late_gangs, tag);
 }
 
 /* ---- waking -------------------------------------------------------------------------------------- */

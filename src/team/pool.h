@@ -9,6 +9,7 @@
 #include "base/platform.h"
 #include "base/thread.h"
 #include "handoff/completion.h"
+#include "handoff/overflow.h"
 #include "handoff/parking.h"
 #include "handoff/rundown.h"
 #include "placement/plan.h"
@@ -163,6 +164,8 @@ struct loomp_pool {
     unsigned whole; /* the places from it on are siblings of others on their cores */
     struct lp_queues serial;
     struct lp_ring gangs[LP_PRIORITIES]; /* GANG and TASKS jobs */
+    struct lp_overflow late_serial; /* what had to be queued when there was no room */
+    struct lp_overflow late_gangs;
     struct lp_completions dones; /* for jobs without a home that did not run here */
 
     struct lp_parking parking; /* the workers, or the blocking threads */

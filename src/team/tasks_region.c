@@ -53,7 +53,7 @@ unsigned lp_tasks_region_width(struct loomp_pool *pool, uint64_t note)
 static void *take(struct loomp_pool *pool)
 {
     struct lp_tasks_region *region = &pool->gang.tasks;
-    if (lp_pool_ends(pool)) {
+    if (lp_pool_ends(pool) || lp_overflow_maybe_nonempty(&pool->late_gangs)) {
         return NULL;
     }
     for (int row = 0; row < LP_PRIORITIES; row++) {

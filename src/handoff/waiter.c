@@ -23,8 +23,11 @@ void lp_thread_waiter_init(struct lp_thread_waiter *waiter)
 
 void lp_thread_waiter_stir(struct lp_thread_waiter *waiter)
 {
-    atomic_store_explicit(&waiter->woken, LP_STIRRED, memory_order_release);
-    lp_futex_wake(&waiter->woken, 1);
+    uint32_t asleep = LP_ASLEEP; /* the end, if it has come, must stay */
+    if (atomic_compare_exchange_strong_explicit(&waiter->woken, &asleep, LP_STIRRED,
+                                                memory_order_release, memory_order_relaxed)) {
+        lp_futex_wake(&waiter->woken, 1);
+    }
 }
 
 void lp_thread_waiter_settle(struct lp_thread_waiter *waiter)

@@ -32,8 +32,7 @@ struct lp_thread_waiter {
 /* Before each registration. */
 void lp_thread_waiter_init(struct lp_thread_waiter *waiter);
 
-/* Makes it look round, though its wait goes on. With a lock under which it is known to be registered,
- * so that its wake-up comes later than this. */
+/* Makes it look round, though its wait goes on. With a lock that keeps it from going away. */
 void lp_thread_waiter_stir(struct lp_thread_waiter *waiter);
 
 /* It has looked round: the next sleep is one again, unless the end has come. */

@@ -85,14 +85,25 @@ static loomp_group *group_of_this_job(void)
     return job ? lp_job_words(job)->group : NULL;
 }
 
-/* A sleep, and why it was left: there is a job, the wait has ended, or neither: the time is up. */
+/* A sleep, and why it was left: there is a job, there is mail, the wait has ended, or none of them: the
+ * time is up. */
 struct sleep {
     struct lp_edge *edge;
     uint64_t deadline_ns;
     loomp_job *job;
+    bool has_mail;
     bool ended;
     int32_t status;
 };
+
+static bool look_for_mail(struct sleep *sleep)
+{
+    sleep->has_mail = lp_self.role == LP_WORKER && lp_worker_has_mail(lp_self.pool);
+    if (sleep->has_mail) {
+        lp_edge_disarm(sleep->edge);
+    }
+    return sleep->has_mail;
+}
 
 /* The thread holds no place here: it looks round without taking it back for that. */
 static void sleep_and_look(void *arg)
@@ -109,6 +120,9 @@ static void sleep_and_look(void *arg)
             lp_edge_disarm(edge);
             return;
         }
+        if (look_for_mail(sleep)) {
+            return;
+        }
     }
 }
 
@@ -117,7 +131,11 @@ static void sleep_without_place(struct sleep *sleep)
     switch (lp_self.role) {
     case LP_WORKER:
         lp_worker_leave_place(lp_self.pool);
-        sleep_and_look(sleep);
+        lp_worker_hear_of_mail(lp_self.pool, &sleep->edge->waiter);
+        if (!look_for_mail(sleep)) {
+            sleep_and_look(sleep);
+        }
+        lp_worker_hear_of_mail(lp_self.pool, NULL);
         lp_worker_reenter_place(lp_self.pool);
         break;
     case LP_GANG:
@@ -151,6 +169,10 @@ static loomp_job *next_job(struct lp_edge *edge, uint64_t deadline_ns, int32_t *
         sleep_without_place(&sleep);
         if (sleep.job) {
             return sleep.job;
+        }
+        if (sleep.has_mail) {
+            lp_worker_run_mail(lp_self.pool);
+            continue;
         }
         if (sleep.ended) {
             *status = sleep.status;

@@ -35,6 +35,7 @@ static int init_workers(struct loomp_pool *pool)
         const struct lp_place *place = &pool->options.places[i];
         pool->workers[i].spin_ns = place->shared ? 0 : pool->options.spin_ns;
         pool->workers[i].taker.worker = (int)i;
+        pthread_mutex_init(&pool->workers[i].waiting_lock, NULL);
         pool->whole = place->sibling && i < pool->whole ? i : pool->whole;
     }
     return lp_parking_init(&pool->gang.parking, 1);

@@ -12,6 +12,7 @@
 #include "handoff/overflow.h"
 #include "handoff/parking.h"
 #include "handoff/rundown.h"
+#include "handoff/waiter.h"
 #include "placement/plan.h"
 #include "team/queues.h"
 
@@ -89,8 +90,8 @@ struct lp_worker {
     struct lp_taker taker;
     /* What only this thread may run (lp_worker_mail). */
     struct lp_completions mail;
-    /* Grows when mail comes: a job that waits on this thread sleeps on it. */
-    _Atomic uint32_t bell;
+    struct lp_thread_waiter *waiting; /* of the job that waits on this thread, which mail stirs */
+    pthread_mutex_t waiting_lock;     /* guards it */
     _Atomic uint64_t started; /* SERIAL jobs; written by the worker, read by a gang that pauses */
     struct lp_thread_card card;
 };

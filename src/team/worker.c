@@ -97,10 +97,21 @@ void lp_worker_mail(struct loomp_pool *pool, unsigned index, struct lp_item *ite
     struct lp_worker *worker = &pool->workers[index];
     lp_completions_push(&worker->mail, item);
     /* The thread sleeps either parked or in a wait of its job. Both look at the mail after they have
-     * announced themselves (the parking's bit, the bell's value), and this comes after the push. */
+     * announced themselves (the parking's bit, `waiting`), and this comes after the push. */
     lp_parking_wake_slot(&pool->parking, index);
-    atomic_fetch_add_explicit(&worker->bell, 1, memory_order_seq_cst);
-    lp_futex_wake(&worker->bell, 1);
+    pthread_mutex_lock(&worker->waiting_lock);
+    if (worker->waiting) {
+        lp_thread_waiter_stir(worker->waiting);
+    }
+    pthread_mutex_unlock(&worker->waiting_lock);
+}
+
+void lp_worker_hear_of_mail(struct loomp_pool *pool, struct lp_thread_waiter *waiter)
+{
+    struct lp_worker *worker = &pool->workers[lp_self.index];
+    pthread_mutex_lock(&worker->waiting_lock);
+    worker->waiting = waiter;
+    pthread_mutex_unlock(&worker->waiting_lock);
 }
 
 static bool has_mail(struct lp_worker *worker)

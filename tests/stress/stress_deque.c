@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* A worker's own queue under its owner, thieves, threads that take by tag and threads that withdraw.
- * Each item is counted once. LOOMP_TEST_JOBS (default 2 million) is how many items pass in all. */
+/* A worker's own queue under its owner, thieves, threads that take by tag and threads that
+ * withdraw. Each item is counted once. LOOMP_TEST_JOBS (default 2 million) is how many items pass
+ * in all. */
 #define SUITE "stress deque"
 #include "../unit/gate.h"
 
@@ -241,7 +242,7 @@ TEST(owner_thieves_taggers_and_withdrawers_share_the_items)
     }
 }
 
-/* ---- sleepers --------------------------------------------------------------------------------- */
+/* ---- sleepers ------------------------------------------------------------------------------ */
 
 /* The owner pushes, wakes, and then does not go on before the item is gone; a thief sleeps when the
  * deque looks empty: a wake-up that is lost hangs both. */

@@ -343,7 +343,7 @@ TEST(pop_tagged_takes_the_newest_or_nothing)
     lp_deque_fini(&deque);
 }
 
-/* ---- random lives ----------------------------------------------------------------------------- */
+/* ---- random lives -------------------------------------------------------------------------- */
 
 /* The items that wait, oldest first, and the cells that are taken between them. */
 struct model {

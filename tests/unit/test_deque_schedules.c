@@ -56,7 +56,7 @@ enum {
     NEVER = INT32_MAX
 };
 
-/* ---- threads that take steps in a given order ------------------------------------------------- */
+/* ---- threads that take steps in a given order ---------------------------------------------- */
 
 struct stepper {
     const char *program; /* one letter per operation, see run_program */
@@ -188,7 +188,7 @@ static bool next_order(void)
     return false;
 }
 
-/* ---- what they do to the deque, and what must hold -------------------------------------------- */
+/* ---- what they do to the deque, and what must hold ----------------------------------------- */
 
 static const char red, blue;
 
@@ -214,8 +214,8 @@ static void note(bool good, const char *what)
     }
 }
 
-/* A call that found nothing is wrong if an item that it asked for waited all the time: pushed before
- * the call began and got by one that began after its end. That is known at the end. */
+/* A call that found nothing is wrong if an item that it asked for waited all the time: pushed
+ * before the call began and got by one that began after its end. That is known at the end. */
 struct nothing {
     int began, ended;
     const void *tag;  /* NULL: any */
@@ -430,8 +430,8 @@ TEST(items_are_withdrawn_from_anywhere)
     ALL_ORDERS(2, "pppoopp", "123", "sss");
 }
 
-/* A thief that comes late with its move of top, another that is about to pass the cell that the owner
- * has left and fills again: top must not fall back in between. */
+/* A thief that comes late with its move of top, another that is about to pass the cell that the
+ * owner has left and fills again: top must not fall back in between. */
 TEST(two_thieves_pass_the_cells_that_others_emptied)
 {
     ALL_ORDERS(3, "pbprp", "2s", "ss");

@@ -24,6 +24,7 @@ struct lp_self {
     struct loomp_loop *loop; /* LP_LOOP */
     struct loomp_pool *pool; /* the other roles but LP_PLAIN */
     struct loomp_job *job;   /* that runs, or NULL */
+    struct lp_finishing *finishing; /* the job whose done runs, or NULL */
     uint64_t fp_control;     /* what the thread's jobs start with */
 };
 

@@ -38,13 +38,18 @@ static void finish(loomp_job *job)
     loomp_loop *home = words->home;
     int32_t status = words->status;
     loomp_done_fn done = job->done;
+    struct lp_finishing finishing = {job, words->scratch, lp_self.finishing};
+    words->scratch = NULL;
     set_state(words, LOOMP_JOB_IDLE);
     if (done) {
+        lp_self.finishing = &finishing;
         lp_self.inside++;
         done(job, status);
         lp_self.inside--;
+        lp_self.finishing = finishing.outer;
     }
     /* The job may be gone from here on. */
+    lp_scratch_free(finishing.scratch);
     if (group) {
         lp_group_leave(group, status);
     }
@@ -70,8 +75,8 @@ static void complete(loomp_job *job, int32_t status, bool here)
     set_state(words, LOOMP_JOB_ENDED);
     if (words->home) {
         lp_loop_push(words->home, &words->item);
-    } else if (here) {
-        finish(job);
+    } else if (here || !job->done) {
+        finish(job); /* without a done, any thread will do */
     } else {
         lp_teams_push_done(words->pool, &words->item);
     }
@@ -79,9 +84,15 @@ static void complete(loomp_job *job, int32_t status, bool here)
 
 /* ---- running ------------------------------------------------------------------------------------ */
 
+static bool is_wished_away(struct lp_job_words *words)
+{
+    return atomic_load_explicit(&words->cancel, memory_order_relaxed);
+}
+
 static bool is_cancelled(struct lp_job_words *words)
 {
-    return atomic_load_explicit(&words->cancel, memory_order_relaxed) ||
+    return is_wished_away(words) ||
+           (words->around && is_wished_away(lp_job_words(words->around))) ||
            atomic_load_explicit(&lp_tracked.discard, memory_order_relaxed);
 }
 
@@ -343,6 +354,23 @@ int loomp_submit_blocking(loomp_runtime *runtime, loomp_job *job)
     return submit(runtime, job, true, NULL);
 }
 
+/* ---- taking back -------------------------------------------------------------------------------- */
+
+/* Takes a job that still waits out of its queue. */
+static bool take_out(struct lp_job_words *words)
+{
+    return lp_ring_withdraw(words->ring, words->position);
+}
+
+bool lp_job_run_back(loomp_job *job)
+{
+    if (!take_out(lp_job_words(job))) {
+        return false;
+    }
+    lp_team_run(lp_self.pool, job);
+    return true;
+}
+
 /* ---- cancellation and state ---------------------------------------------------------------------- */
 
 int loomp_cancel(loomp_job *job)
@@ -354,7 +382,7 @@ int loomp_cancel(loomp_job *job)
         bool withdrawn;
         lp_ledger_hold(ledger); /* this call, which the job's end must not free under us */
         atomic_store_explicit(&words->cancel, 1, memory_order_relaxed);
-        withdrawn = lp_ring_withdraw(words->ring, words->position);
+        withdrawn = take_out(words);
         if (withdrawn) {
             complete(job, -ECANCELED, false); /* the job may be gone from here on */
         }
@@ -377,6 +405,11 @@ bool loomp_cancelled(void)
         job = atomic_load_explicit(&lp_self.pool->gang.running, memory_order_relaxed);
     }
     return job && is_cancelled(lp_job_words(job));
+}
+
+bool loomp_job_cancelled(const loomp_job *job)
+{
+    return is_cancelled(lp_job_words((loomp_job *)(uintptr_t)job));
 }
 
 int loomp_job_state(const loomp_job *job)

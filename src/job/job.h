@@ -34,6 +34,10 @@ struct __attribute__((may_alias)) lp_job_words {
     struct loomp_pool *pool;
     struct loomp_group *group;
     struct loomp_job *outer; /* the job that waits below this one on the same thread */
+    /* The job that began this one and waits for it, of loops and joins: a wish to cancel it is one to
+     * cancel this. Set before the submission, NULL for all other jobs. */
+    struct loomp_job *around;
+    struct lp_scratch *scratch; /* loomp_scratch's memory, the runner's until done begins */
     struct lp_ring *ring;    /* where it waits, for loomp_cancel ... */
     uint64_t position;       /* ... which is UINT64_MAX until it is there */
     uint64_t fp_control;     /* the submitter's, with LOOMP_FP_ENV */
@@ -59,6 +63,17 @@ unsigned lp_job_width(const void *job);
 void lp_group_join(loomp_group *group);
 void lp_group_leave(loomp_group *group, int32_t status);
 
+/* A job whose done runs on this thread. What belongs to the job then is here, because done may free
+ * the job or submit it again. */
+struct lp_finishing {
+    loomp_job *job;
+    struct lp_scratch *scratch;
+    struct lp_finishing *outer; /* the one below it on the same thread */
+};
+
+/* Ends a job's scratch memory; NULL is none. */
+void lp_scratch_free(struct lp_scratch *scratch);
+
 /* What a waiter may help with. */
 enum { LP_HELPS_SERIAL = 1, LP_HELPS_GANG = 2 };
 
@@ -68,6 +83,10 @@ void lp_group_offer(loomp_group *group, uint32_t kind);
 
 /* As loomp_submit, but whoever waits for `tag`, a group that the caller holds, may run it too. */
 int lp_job_submit_tagged(loomp_runtime *runtime, loomp_job *job, loomp_group *tag);
+
+/* On a worker: runs a SERIAL job that the caller has submitted, if nobody has taken it yet, here and
+ * now; false if somebody has. For a caller that knows that the job stays. */
+bool lp_job_run_back(loomp_job *job);
 
 /* Registers a waiter: true, or false and the status if the group is empty. */
 bool lp_group_wait_with(loomp_group *group, struct lp_waiter *waiter, int32_t *status);

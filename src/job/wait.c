@@ -159,11 +159,12 @@ int loomp_group_wait(loomp_group *group, double timeout_s)
     if (err) {
         return err;
     }
+    int32_t status;
+    if (lp_group_is_empty(group, &status)) {
+        return status;
+    }
     if (timeout_s == 0) {
-        int32_t status;
-        return lp_group_is_empty(group, &status)
-                   ? status
-                   : lp_fail(-ETIMEDOUT, "loomp_group_wait: jobs of the group are under way");
+        return lp_fail(-ETIMEDOUT, "loomp_group_wait: jobs of the group are under way");
     }
     struct wait wait = {.group = group, .deadline_ns = lp_deadline_ns(timeout_s)};
     if (lp_self.role == LP_WORKER || lp_self.role == LP_BLOCKING) {

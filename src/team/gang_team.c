@@ -356,3 +356,15 @@ unsigned lp_gang_pause_for_serial(struct loomp_pool *pool)
     }
     return waiting;
 }
+
+void lp_gang_spread(struct loomp_pool *pool, unsigned threads, void (*fn)(void *arg), void *arg)
+{
+    unsigned width = pool->gang.item_width;
+    width = threads < width ? threads : width;
+    if (width < 2 || !lp_gang_at_top_level(pool)) {
+        fn(arg);
+        return;
+    }
+#pragma omp parallel num_threads(width) default(none) firstprivate(fn, arg)
+    fn(arg);
+}

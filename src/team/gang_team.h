@@ -22,4 +22,9 @@ void lp_gang_rest_in_job(struct loomp_pool *pool, void (*wait)(void *arg), void 
  * back when it has been served. Returns how much was waiting. */
 unsigned lp_gang_pause_for_serial(struct loomp_pool *pool);
 
+/* On a gang team: calls fn(arg) on several threads at once, at most `threads`, the calling one among
+ * them, and returns when all have returned. At a job's top level these are the threads of a parallel
+ * region; anywhere else it is the calling thread alone. */
+void lp_gang_spread(struct loomp_pool *pool, unsigned threads, void (*fn)(void *arg), void *arg);
+
 #endif

@@ -346,6 +346,28 @@ TEST(helpers_that_have_not_started_are_not_waited_for)
     CHECK(loomp_stop(runtime) == 0);
 }
 
+/* Nobody has to call anything for it, so nobody has to have time. */
+TEST(a_job_without_done_that_is_withdrawn_leaves_its_group_at_once)
+{
+    loomp_runtime *runtime = runtime_under_test();
+    if (!runtime) {
+        return;
+    }
+    static struct recorded_job held[MOST_WORKERS];
+    struct gate gate;
+    gate_init(&gate);
+    hold_all_workers(runtime, held, &gate);
+    loomp_group group;
+    loomp_group_init(&group, runtime);
+    loomp_job job = LOOMP_JOB_INIT(do_nothing, NULL);
+    job.group = &group;
+    CHECK(loomp_submit(runtime, &job) == 0);
+    CHECK(loomp_cancel(&job) == 0);
+    CHECK(loomp_group_wait(&group, 0) == -ECANCELED);
+    gate_open(&gate);
+    CHECK(loomp_stop(runtime) == 0);
+}
+
 /* ---- several and nested ------------------------------------------------------------------------------ */
 
 static void *mark_often(void *arg)
@@ -457,12 +479,14 @@ TEST(an_error_ends_the_loop)
     if (!runtime) {
         return;
     }
+    int threads = loomp_pool_threads(loomp_pool_named(runtime, "compute"));
     for (enum where where = PLAIN; where < PLACES; where++) {
         for (int at = 0; at < 100; at += 33) {
             struct failing failing = {.at = INT64_MIN + at};
             call_at(where, runtime, run_failing, &failing);
             CHECK(failing.result == -EDOM);
-            CHECK(failing.chunks > at);
+            /* Each other thread may have had one before it that did not begin. */
+            CHECK(failing.chunks > at - threads);
         }
     }
     CHECK(loomp_stop(runtime) == 0);

@@ -41,13 +41,18 @@ static void finish(loomp_job *job)
     loomp_loop *home = words->home;
     int32_t status = words->status;
     loomp_done_fn done = job->done;
+    struct lp_finishing finishing = {job, words->scratch, lp_self.finishing};
+    words->scratch = NULL;
     set_state(words, LOOMP_JOB_IDLE);
     if (done) {
+        lp_self.finishing = &finishing;
         lp_self.inside++;
         done(job, status);
         lp_self.inside--;
+        lp_self.finishing = finishing.outer;
     }
     /* The job may be gone from here on. */
+    lp_scratch_free(finishing.scratch);
     if (group) {
         lp_group_leave(group, status);
     }
@@ -74,8 +79,8 @@ static void complete(loomp_job *job, int32_t status, bool here)
     set_state(words, LOOMP_JOB_ENDED);
     if (words->home) {
         lp_loop_push(words->home, &words->item);
-    } else if (here) {
-        finish(job);
+    } else if (here || !job->done) {
+        finish(job); /* without a done, any thread will do */
     } else {
         lp_teams_push_done(words->pool, &words->item);
     }
@@ -86,8 +91,9 @@ static void complete(loomp_job *job, int32_t status, bool here)
 static bool is_cancelled(struct lp_job_words *words)
 {
     return atomic_load_explicit(&words->cancel, memory_order_relaxed) ||
-           atomic_load_explicit(&lp_tracked.discard, memory_order_relaxed) ||
-           (words->group && lp_group_is_cancelled(words->group));
+           (words->around && is_cancelled(lp_job_words(words->around))) ||
+           (words->group && lp_group_is_cancelled(words->group)) ||
+           atomic_load_explicit(&lp_tracked.discard, memory_order_relaxed);
 }
 
 static int work_of_tasks(void *job)
@@ -396,6 +402,23 @@ int loomp_submit_blocking(loomp_runtime *runtime, loomp_job *job)
     return submit(runtime, job, true, NULL);
 }
 
+/* ---- taking back -------------------------------------------------------------------------------- */
+
+/* Takes a job that still waits out of its queue. */
+static bool take_out(struct lp_job_words *words)
+{
+    return lp_ticket_withdraw(&words->ticket);
+}
+
+bool lp_job_run_back(loomp_job *job)
+{
+    if (!take_out(lp_job_words(job))) {
+        return false;
+    }
+    lp_team_run(lp_self.pool, job);
+    return true;
+}
+
 /* ---- after a group ------------------------------------------------------------------------------- */
 
 /* The group that the job was to start after is empty. No user code runs here, and nothing waits. The
@@ -495,7 +518,7 @@ int loomp_cancel(loomp_job *job)
             lp_rundown_hold(&pool->uses);
         }
         atomic_store_explicit(&words->cancel, 1, memory_order_relaxed);
-        withdrawn = lp_ticket_withdraw(&words->ticket);
+        withdrawn = take_out(words);
         if (withdrawn) {
             atomic_fetch_add_explicit(&words->pool->withdrawn, 1, memory_order_relaxed);
             complete(job, -ECANCELED, false); /* the job may be gone from here on */

@@ -35,6 +35,10 @@ struct __attribute__((may_alias)) lp_job_words {
     struct loomp_loop *home; /* NULL: done runs on the pool's threads */
     struct loomp_pool *pool;
     struct loomp_group *group;
+    /* The job that began this one and waits for it, of loops and joins: a wish to cancel it is one to
+     * cancel this. Set before the submission, NULL for all other jobs. */
+    struct loomp_job *around;
+    struct lp_scratch *scratch; /* loomp_scratch's memory, the runner's until done begins */
     union {
         struct lp_waiter after;       /* PENDING: for the group that the job starts after */
         struct lp_overflow_link late; /* PENDING, and its queue is full */
@@ -76,12 +80,27 @@ void lp_group_leave(loomp_group *group, int32_t status);
 /* Whether jobs of it are not to start, and those that run are to end early. For its jobs. */
 bool lp_group_is_cancelled(loomp_group *group);
 
+/* A job whose done runs on this thread. What belongs to the job then is here, because done may free
+ * the job or submit it again. */
+struct lp_finishing {
+    loomp_job *job;
+    struct lp_scratch *scratch;
+    struct lp_finishing *outer; /* the one below it on the same thread */
+};
+
+/* Ends a job's scratch memory; NULL is none. */
+void lp_scratch_free(struct lp_scratch *scratch);
+
 /* Whether anybody is to be woken by work for it, or by its end. After a push that is seq_cst. */
 bool lp_group_is_waited_for(loomp_group *group);
 
 /* Whether the calling thread may wait for others here: 0, or -EDEADLK with a sentence that names the
  * caller. */
 int lp_wait_check(const char *name);
+
+/* On a worker: runs a SERIAL job that the caller has submitted, if nobody has taken it yet, here and
+ * now; false if somebody has. For a caller that knows that the job stays. */
+bool lp_job_run_back(loomp_job *job);
 
 /* Registers a waiter: true, or false and the status if the group is empty. */
 bool lp_group_wait_with(loomp_group *group, struct lp_waiter *waiter, int32_t *status);

@@ -11,6 +11,7 @@
 #include "job/graph.h"
 #include "job/job.h"
 #include "team/gang_team.h"
+#include "team/teams.h"
 #include "team/worker.h"
 
 #include <errno.h>
@@ -85,24 +86,29 @@ static loomp_group *group_of_this_job(void)
     return job ? lp_job_words(job)->group : NULL;
 }
 
-/* A sleep, and why it was left: there is a job, there is mail, the wait has ended, or none of them: the
- * time is up. */
+/* A sleep, and why it was left: there is a job, the thread is called for something else, the wait has
+ * ended, or none of them: the time is up. */
 struct sleep {
     struct lp_edge *edge;
     uint64_t deadline_ns;
     loomp_job *job;
-    bool has_mail;
+    bool called;
     bool ended;
     int32_t status;
 };
 
-static bool look_for_mail(struct sleep *sleep)
+static bool listens(void)
 {
-    sleep->has_mail = lp_self.role == LP_WORKER && lp_worker_has_mail(lp_self.pool);
-    if (sleep->has_mail) {
+    return lp_self.role == LP_WORKER || lp_self.role == LP_BLOCKING;
+}
+
+static bool look_for_calls(struct sleep *sleep)
+{
+    sleep->called = listens() && lp_pool_is_called(lp_self.pool);
+    if (sleep->called) {
         lp_edge_disarm(sleep->edge);
     }
-    return sleep->has_mail;
+    return sleep->called;
 }
 
 /* The thread holds no place here: it looks round without taking it back for that. */
@@ -120,10 +126,19 @@ static void sleep_and_look(void *arg)
             lp_edge_disarm(edge);
             return;
         }
-        if (look_for_mail(sleep)) {
+        if (look_for_calls(sleep)) {
             return;
         }
     }
+}
+
+static void sleep_and_listen(struct sleep *sleep)
+{
+    lp_pool_listen(lp_self.pool, &sleep->edge->waiter);
+    if (!look_for_calls(sleep)) {
+        sleep_and_look(sleep);
+    }
+    lp_pool_listen(lp_self.pool, NULL);
 }
 
 static void sleep_without_place(struct sleep *sleep)
@@ -131,12 +146,11 @@ static void sleep_without_place(struct sleep *sleep)
     switch (lp_self.role) {
     case LP_WORKER:
         lp_worker_leave_place(lp_self.pool);
-        lp_worker_hear_of_mail(lp_self.pool, &sleep->edge->waiter);
-        if (!look_for_mail(sleep)) {
-            sleep_and_look(sleep);
-        }
-        lp_worker_hear_of_mail(lp_self.pool, NULL);
+        sleep_and_listen(sleep);
         lp_worker_reenter_place(lp_self.pool);
+        break;
+    case LP_BLOCKING:
+        sleep_and_listen(sleep);
         break;
     case LP_GANG:
         if (lp_gang_at_top_level(lp_self.pool)) {
@@ -170,8 +184,8 @@ static loomp_job *next_job(struct lp_edge *edge, uint64_t deadline_ns, int32_t *
         if (sleep.job) {
             return sleep.job;
         }
-        if (sleep.has_mail) {
-            lp_worker_run_mail(lp_self.pool);
+        if (sleep.called) {
+            lp_teams_answer(lp_self.pool);
             continue;
         }
         if (sleep.ended) {
@@ -216,11 +230,12 @@ int loomp_group_wait(loomp_group *group, double timeout_s)
     if (err) {
         return err;
     }
+    int32_t status;
+    if (lp_group_report(group, &status)) {
+        return status;
+    }
     if (timeout_s == 0) {
-        int32_t status;
-        return lp_group_report(group, &status)
-                   ? status
-                   : lp_fail(-ETIMEDOUT, "loomp_group_wait: jobs of the group are under way");
+        return lp_fail(-ETIMEDOUT, "loomp_group_wait: jobs of the group are under way");
     }
     return lp_wait_for(group, timeout_s);
 }

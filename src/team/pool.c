@@ -18,7 +18,11 @@
 
 static struct lp_thread_card *new_cards(unsigned count)
 {
-    return calloc(count, sizeof(struct lp_thread_card));
+    struct lp_thread_card *cards = calloc(count, sizeof *cards);
+    for (unsigned i = 0; cards && i < count; i++) {
+        pthread_mutex_init(&cards[i].lock, NULL);
+    }
+    return cards;
 }
 
 static int init_workers(struct loomp_pool *pool)
@@ -35,7 +39,7 @@ static int init_workers(struct loomp_pool *pool)
         const struct lp_place *place = &pool->options.places[i];
         pool->workers[i].spin_ns = place->shared ? 0 : pool->options.spin_ns;
         pool->workers[i].taker.worker = (int)i;
-        pthread_mutex_init(&pool->workers[i].waiting_lock, NULL);
+        pthread_mutex_init(&pool->workers[i].card.lock, NULL);
         pool->whole = place->sibling && i < pool->whole ? i : pool->whole;
     }
     return lp_parking_init(&pool->gang.parking, 1);
@@ -235,6 +239,53 @@ void *lp_pool_take_gang_tagged(struct loomp_pool *pool, const void *tag,
                                    cursors ? &cursors->at[row] : &from_start);
     }
     return item ? item : lp_overflow_take_tagged(&pool->late_gangs, tag);
+}
+
+/* ---- calling jobs that wait ---------------------------------------------------------------------- */
+
+void lp_pool_listen(struct loomp_pool *pool, struct lp_thread_waiter *waiter)
+{
+    struct lp_thread_card *card = lp_self.card;
+    pthread_mutex_lock(&card->lock);
+    card->waiting = waiter;
+    pthread_mutex_unlock(&card->lock);
+    /* seq_cst: who pushes something for us and then sees no listener did so before we look for it. */
+    if (waiter) {
+        atomic_fetch_add_explicit(&pool->listeners, 1, memory_order_seq_cst);
+    } else {
+        atomic_fetch_sub_explicit(&pool->listeners, 1, memory_order_seq_cst);
+    }
+}
+
+bool lp_pool_is_called(struct loomp_pool *pool)
+{
+    return !lp_completions_empty(&pool->dones) ||
+           (lp_self.role == LP_WORKER &&
+            !lp_completions_empty(&pool->workers[lp_self.index].mail));
+}
+
+bool lp_pool_call(struct lp_thread_card *card)
+{
+    pthread_mutex_lock(&card->lock);
+    bool listens = card->waiting;
+    if (listens) {
+        lp_thread_waiter_stir(card->waiting);
+    }
+    pthread_mutex_unlock(&card->lock);
+    return listens;
+}
+
+void lp_pool_call_anyone(struct loomp_pool *pool)
+{
+    if (!atomic_load_explicit(&pool->listeners, memory_order_seq_cst)) {
+        return;
+    }
+    for (unsigned i = 0; i < pool->options.threads; i++) {
+        if (lp_pool_call(pool->options.blocking ? &pool->blocking.cards[i]
+                                                : &pool->workers[i].card)) {
+            return;
+        }
+    }
 }
 
 /* ---- waking -------------------------------------------------------------------------------------- */

@@ -78,6 +78,9 @@ struct lp_thread_card {
     /* For loomp_pool_stats_read; as jobs. */
     _Atomic uint64_t kinds[3]; /* by LOOMP_SERIAL, _TASKS, _GANG: jobs whose work began here */
     _Atomic uint64_t gangs_narrowed, helped, stolen, relieved, broadcasts;
+    /* The waiter of the job that waits on this thread, if it is one that is called (lp_pool_listen). */
+    pthread_mutex_t lock; /* guards it */
+    struct lp_thread_waiter *waiting;
 };
 
 struct lp_worker {
@@ -90,8 +93,6 @@ struct lp_worker {
     struct lp_taker taker;
     /* What only this thread may run (lp_worker_mail). */
     struct lp_completions mail;
-    struct lp_thread_waiter *waiting; /* of the job that waits on this thread, which mail stirs */
-    pthread_mutex_t waiting_lock;     /* guards it */
     _Atomic uint64_t started; /* SERIAL jobs; written by the worker, read by a gang that pauses */
     struct lp_thread_card card;
 };
@@ -152,6 +153,7 @@ struct loomp_pool {
     _Atomic uint32_t frozen;            /* the process exits: no thread takes work any more */
     _Atomic uint32_t quiet;             /* threads that have seen it */
     _Atomic uint32_t blocked;           /* workers whose job waits for others */
+    _Atomic uint32_t listeners;         /* threads on which jobs wait that can be called */
     _Atomic uint32_t place_epoch;       /* grows when places are given back ... */
     _Atomic uint32_t place_waiters;     /* ... for resumed workers that want theirs */
 
@@ -275,6 +277,19 @@ void lp_pool_wake_place_waiters(struct loomp_pool *pool);
 /* Places have been given back: wakes jobs that want theirs after a wait, and a worker if there is
  * work. After the change, which must be seq_cst. */
 void lp_pool_places_freed(struct loomp_pool *pool);
+
+/* For a job that waits on the calling thread, a worker or one of a blocking pool: what only such
+ * threads can do, mail and dones, stirs its waiter from now on; NULL: no more. What came before has to
+ * be looked for after it. */
+void lp_pool_listen(struct loomp_pool *pool, struct lp_thread_waiter *waiter);
+bool lp_pool_is_called(struct loomp_pool *pool);
+
+/* Stirs the job that waits on that thread, if it listens; false if it does not. After a push that was
+ * seq_cst. */
+bool lp_pool_call(struct lp_thread_card *card);
+
+/* Stirs one of those that listen, if any do. */
+void lp_pool_call_anyone(struct loomp_pool *pool);
 
 /* Whether SERIAL work may be waiting (seq_cst loads). */
 bool lp_pool_has_serial(struct loomp_pool *pool);

@@ -97,21 +97,9 @@ void lp_worker_mail(struct loomp_pool *pool, unsigned index, struct lp_item *ite
     struct lp_worker *worker = &pool->workers[index];
     lp_completions_push(&worker->mail, item);
     /* The thread sleeps either parked or in a wait of its job. Both look at the mail after they have
-     * announced themselves (the parking's bit, `waiting`), and this comes after the push. */
+     * announced themselves (the parking's bit, lp_pool_listen), and this comes after the push. */
     lp_parking_wake_slot(&pool->parking, index);
-    pthread_mutex_lock(&worker->waiting_lock);
-    if (worker->waiting) {
-        lp_thread_waiter_stir(worker->waiting);
-    }
-    pthread_mutex_unlock(&worker->waiting_lock);
-}
-
-void lp_worker_hear_of_mail(struct loomp_pool *pool, struct lp_thread_waiter *waiter)
-{
-    struct lp_worker *worker = &pool->workers[lp_self.index];
-    pthread_mutex_lock(&worker->waiting_lock);
-    worker->waiting = waiter;
-    pthread_mutex_unlock(&worker->waiting_lock);
+    lp_pool_call(&worker->card);
 }
 
 static bool has_mail(struct lp_worker *worker)
@@ -131,14 +119,11 @@ static void run_mail(struct lp_worker *worker)
     }
 }
 
-bool lp_worker_has_mail(struct loomp_pool *pool)
+void lp_worker_answer(struct loomp_pool *pool)
 {
-    return has_mail(&pool->workers[lp_self.index]);
-}
-
-void lp_worker_run_mail(struct loomp_pool *pool)
-{
-    run_mail(&pool->workers[lp_self.index]);
+    struct lp_worker *worker = &pool->workers[lp_self.index];
+    run_mail(worker);
+    run_dones(pool, worker);
 }
 
 /* What a worker runs next: with mail, first what it has submitted itself, but not for ever. */

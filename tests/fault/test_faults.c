@@ -391,6 +391,111 @@ TEST(calls_and_posts_without_memory_are_refused_and_then_work)
     loomp_config_free(config);
 }
 
+/* ---- parallel loops ---------------------------------------------------------------------------- */
+
+static void start_count(void *partial, void *arg)
+{
+    (void)arg;
+    *(long *)partial = 0;
+}
+
+static int add_count(int64_t begin, int64_t end, void *partial, void *arg)
+{
+    (void)arg;
+    *(long *)partial += (long)(end - begin);
+    return 0;
+}
+
+static void combine_counts(void *into, const void *from, void *arg)
+{
+    (void)arg;
+    *(long *)into += *(const long *)from;
+}
+
+static int count_indices(int64_t begin, int64_t end, void *arg)
+{
+    atomic_fetch_add((_Atomic long *)arg, (long)(end - begin));
+    return 0;
+}
+
+static int add_one(void *arg)
+{
+    atomic_fetch_add((_Atomic long *)arg, 1);
+    return 0;
+}
+
+/* What needs no memory of its own: a loop whose helpers cannot be had goes on without them. */
+static void run_loops(loomp_runtime *runtime)
+{
+    _Atomic long indices = 0, calls = 0;
+    CHECK(loomp_for(runtime, 0, 1000, 1, count_indices, &indices) == 0 && indices == 1000);
+    CHECK(loomp_join(runtime, add_one, &calls, add_one, &calls) == 0 && calls == 2);
+}
+
+TEST(parallel_loops_without_memory_go_on_or_say_so)
+{
+    static const struct loomp_reduction count = {sizeof(long), start_count, add_count,
+                                                 combine_counts};
+    bool hit = true;
+    for (long n = 1; hit; n++) {
+        /* new threads each time, whose pools of objects are empty */
+        loomp_config *config = config_under_test();
+        loomp_runtime *runtime;
+        CHECK(loomp_config_set_bool(config, "follow", false) == 0);
+        if (!CHECK(loomp_start(&runtime, config) == 0)) {
+            return;
+        }
+        arm(FAULT_MEMORY, n);
+        run_loops(runtime);
+        long result = 0;
+        leave_other_sentence();
+        int err = loomp_for_reduce(runtime, 0, 1000, 1, &count, &result, NULL);
+        hit = disarm();
+        CHECK(err == 0 ? result == 1000 : err == -ENOMEM && hit);
+        CHECK(loomp_stop(runtime) == 0);
+        loomp_config_free(config);
+    }
+}
+
+static struct gate all_here;
+
+static int warm_up(loomp_job *job)
+{
+    (void)job;
+    gate_pass(&all_here);
+    run_loops(loomp_current());
+    return 0;
+}
+
+TEST(a_warm_loop_allocates_nothing)
+{
+    enum { WORKERS = 2 };
+    loomp_config *config = config_under_test();
+    loomp_runtime *runtime;
+    CHECK(loomp_config_set_bool(config, "follow", false) == 0);
+    CHECK(loomp_config_set_int(config, "compute.threads", WORKERS) == 0);
+    if (!CHECK(loomp_start(&runtime, config) == 0)) {
+        return;
+    }
+    /* Each worker begins loops, with objects of its own. */
+    gate_init(&all_here);
+    loomp_job jobs[WORKERS];
+    for (int i = 0; i < WORKERS; i++) {
+        loomp_job_init(&jobs[i], warm_up, NULL);
+        CHECK(loomp_submit(runtime, &jobs[i]) == 0);
+    }
+    gate_wait_for_arrivals(&all_here, WORKERS);
+    gate_open(&all_here);
+    CHECK(loomp_wait_idle(runtime, -1) == 0);
+    arm(FAULT_MEMORY, 1);
+    for (int i = 0; i < 50; i++) {
+        run_loops(runtime);
+    }
+    CHECK(!disarm());
+    CHECK(loomp_stop(runtime) == 0);
+    loomp_config_free(config);
+}
+
 /* ---- the pool of objects --------------------------------------------------------------------- */
 
 static void *count_kept(void *arg)

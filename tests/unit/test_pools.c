@@ -127,6 +127,49 @@ static void check_jobs_on(loomp_runtime *runtime, loomp_pool *pool, int threads,
     CHECK(atomic_load(&seen.astray) == 0);
 }
 
+/* libomp would put the second thread of such a region where the first one is, and after the next one
+ * somewhere else; see lp_openmp_leave_binding_alone. The first test, because libomp keeps the places
+ * of its first start. */
+static int change_binding(loomp_job *job)
+{
+    struct seen *seen = (struct seen *)job->data;
+    for (int i = 0; i < 3; i++) {
+#pragma omp parallel proc_bind(master)
+        look(seen);
+#pragma omp parallel
+        look(seen);
+#pragma omp parallel num_threads(1)
+        look(seen);
+#pragma omp parallel proc_bind(spread)
+        {
+            cpu_set_t mask;
+            sched_getaffinity(0, sizeof mask, &mask);
+#pragma omp critical
+            for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+                seen->threads += CPU_ISSET(cpu, &mask) ? 1 << (8 * omp_get_thread_num()) << cpu : 0;
+            }
+        }
+    }
+    return 0;
+}
+
+TEST(threads_of_a_gang_stay_on_the_places_of_their_pool)
+{
+    cpu_set_t set;
+    if (allowed_cpus(&set) != 2 || last_cpu() != 1) {
+        return; /* the places below are those of a machine with two CPUs */
+    }
+    loomp_runtime *runtime = runtime_with(
+        0, (const char *const[]){"places", "{1},{0}", "io.cpus", "0", "log.level", "none", NULL});
+    loomp_pool *pool = open_pool(runtime, "pair", 0, 0, "0-1");
+    struct seen seen = {.pool = pool, .cpu = -1};
+    CHECK(loomp_pool_threads(pool) == 2);
+    CHECK(run_on(runtime, pool, LOOMP_GANG, change_binding, &seen) == 0);
+    CHECK(atomic_load(&seen.astray) == 0);
+    CHECK(seen.threads == 3 * (1 + (2 << 8))); /* thread 0 on CPU 0, thread 1 on CPU 1, each time */
+    CHECK(loomp_stop(runtime) == 0);
+}
+
 TEST(a_pool_of_the_settings_runs_jobs_of_both_kinds_on_its_own_cpus)
 {
     cpu_set_t set;
@@ -168,48 +211,6 @@ TEST(a_pool_opened_without_cpus_has_the_places_of_compute)
     check_jobs_on(runtime, pool, loomp_pool_threads(compute), -1);
     CHECK(loomp_pool_close(pool) == 0);
     check_jobs_on(runtime, compute, loomp_pool_threads(compute), -1);
-    CHECK(loomp_stop(runtime) == 0);
-}
-
-/* libomp would put the second thread of such a region where the first one is, and after the next one
- * somewhere else; see lp_openmp_leave_binding_alone. */
-static int change_binding(loomp_job *job)
-{
-    struct seen *seen = (struct seen *)job->data;
-    for (int i = 0; i < 3; i++) {
-#pragma omp parallel proc_bind(master)
-        look(seen);
-#pragma omp parallel
-        look(seen);
-#pragma omp parallel num_threads(1)
-        look(seen);
-#pragma omp parallel proc_bind(spread)
-        {
-            cpu_set_t mask;
-            sched_getaffinity(0, sizeof mask, &mask);
-#pragma omp critical
-            for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
-                seen->threads += CPU_ISSET(cpu, &mask) ? 1 << (8 * omp_get_thread_num()) << cpu : 0;
-            }
-        }
-    }
-    return 0;
-}
-
-TEST(threads_of_a_gang_stay_on_the_places_of_their_pool)
-{
-    cpu_set_t set;
-    if (allowed_cpus(&set) != 2 || last_cpu() != 1) {
-        return; /* the places below are those of a machine with two CPUs */
-    }
-    loomp_runtime *runtime = runtime_with(
-        0, (const char *const[]){"places", "{1},{0}", "io.cpus", "0", "log.level", "none", NULL});
-    loomp_pool *pool = open_pool(runtime, "pair", 0, 0, "0-1");
-    struct seen seen = {.pool = pool, .cpu = -1};
-    CHECK(loomp_pool_threads(pool) == 2);
-    CHECK(run_on(runtime, pool, LOOMP_GANG, change_binding, &seen) == 0);
-    CHECK(atomic_load(&seen.astray) == 0);
-    CHECK(seen.threads == 3 * (1 + (2 << 8))); /* thread 0 on CPU 0, thread 1 on CPU 1, each time */
     CHECK(loomp_stop(runtime) == 0);
 }
 

@@ -662,17 +662,17 @@ static void check_counts(const char *what, const struct counts *counts)
     CHECK(counts->accepted == counts->right);
 }
 
-/* The workers, and the one of relief. At an instant there may be more, while places change hands
- * and the kernel lets those who should sleep wait for a CPU on their way (see runnable.h); on
- * average, and for long, there must not be. The latter bound is far above what a handover takes on
- * a busy machine. */
+/* The limit is the workers and the one of relief. At an instant there may be more, while places
+ * change hands and the kernel lets those that go to sleep wait for a CPU on their way (runnable.h);
+ * not on average, and not for long. What is allowed to a second and to a while is far above what a
+ * busy machine makes of handovers, and below what two teams at work on the same places are. */
 static void report_runnable(struct soak *s)
 {
     const struct runnable *r = &s->runnable;
+    double average = r->intervals ? r->sum_of_averages / (double)r->intervals : 0;
     printf("runnable threads of the teams (%d of %d workers): on average %.2f, in the worst second "
            "%.2f\n",
-           r->teams, s->workers, r->intervals ? r->sum_of_averages / (double)r->intervals : 0,
-           r->highest_average);
+           r->teams, s->workers, average, r->highest_average);
     printf("at %ld instants so many were seen:", r->samples);
     for (int n = 0; n < RUNNABLE_COUNTS; n++) {
         if (r->with[n]) {
@@ -681,7 +681,8 @@ static void report_runnable(struct soak *s)
     }
     printf("; more than %d for %.0f ms at most%s\n", r->limit, r->longest_excess_s * 1e3,
            r->excess);
-    CHECK(r->highest_average <= r->limit + 0.2);
+    CHECK(average <= r->limit);
+    CHECK(r->highest_average <= r->limit + 0.5);
     CHECK(r->longest_excess_s <= 0.5);
 }
 

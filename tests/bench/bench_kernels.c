@@ -174,6 +174,8 @@ int main(int argc, char **argv)
     cpu_set_t allowed;
     sched_getaffinity(0, sizeof allowed, &allowed);
     threads = CPU_COUNT(&allowed);
+    double load = 0;
+    getloadavg(&load, 1);
     double end = bench_now_us() + seconds * 1e6;
     int count = choose(pairings, kind, argv + optind);
     for (int i = 0; i < count; i++) {
@@ -187,6 +189,7 @@ int main(int argc, char **argv)
     }
     printf("kernels of size %c with %d threads: speed as a job relative to a plain program\n", size,
            threads);
+    printf("load average of the machine when it began: %.1f, which should be next to 0\n", load);
     printf("kernel     job     plain[us]  pairs  median  half of the pairs\n");
     report(pairings, count, "gang");
     report(pairings, count, "tasks");

@@ -26,6 +26,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -51,18 +52,23 @@ struct runnable_thread {
 };
 
 struct runnable {
-    int limit; /* threads of the teams that may be runnable at once */
+    int limit;                /* threads of the teams that may be runnable at once ... */
+    const _Atomic int *extra; /* ... and more, for now; others write it */
     struct runnable_thread thread[RUNNABLE_THREADS];
     int threads;
     int teams; /* threads of the teams in the last look at the directory */
     /* instants */
     long samples;
     long with[RUNNABLE_COUNTS]; /* so many threads of teams */
-    double longest_excess_s;    /* more than the limit, without a break */
-    char excess[128];           /* who, the longest time */
+    double extra_at;            /* the last instant with an extra */
+    double longest_excess_s; /* more than may be, without a break and without an extra before it */
+    char excess[128];        /* who, the longest time */
     /* averages */
     double interval_began;
+    long instants, extras; /* samples in the interval, and the sum of what was extra at them */
     double highest_average, sum_of_averages;
+    double sum_of_allowed; /* on average */
+    double highest_excess; /* of an average beyond what was allowed, below 0 if there was none */
     long intervals;
 };
 
@@ -172,21 +178,26 @@ static inline int runnable_by_since(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Those that were runnable at the instant, the longest first. */
+/* Takes down an instant: who was runnable, and what was extra. */
 static inline void runnable_note(struct runnable *r, struct runnable_thread **found, int count,
-                                 double instant)
+                                 double instant, int extra)
 {
+    int limit = r->limit + extra;
     r->samples++;
+    r->instants++;
+    r->extras += extra;
+    r->extra_at = extra ? instant : r->extra_at;
     r->with[count < RUNNABLE_COUNTS ? count : RUNNABLE_COUNTS - 1]++;
-    if (count <= r->limit) {
+    if (count <= limit) {
         return;
     }
     qsort(found, (size_t)count, sizeof *found, runnable_by_since);
-    double excess_s = instant - found[r->limit]->since;
+    double since = found[limit]->since;
+    double excess_s = instant - (since > r->extra_at ? since : r->extra_at);
     if (excess_s >= r->longest_excess_s) {
         r->longest_excess_s = excess_s;
         r->excess[0] = '\0';
-        for (int i = 0; i <= r->limit; i++) {
+        for (int i = 0; i <= limit; i++) {
             size_t length = strlen(r->excess);
             snprintf(r->excess + length, sizeof r->excess - length, " %s", found[i]->name);
         }
@@ -197,7 +208,7 @@ static inline void runnable_note(struct runnable *r, struct runnable_thread **fo
 static inline void runnable_sample(struct runnable *r)
 {
     struct runnable_thread *found[RUNNABLE_THREADS];
-    int count = 0;
+    int count = 0, extra = atomic_load(r->extra);
     bool ignored;
     uint64_t switches;
     for (int i = 0; i < r->threads; i++) {
@@ -227,7 +238,8 @@ static inline void runnable_sample(struct runnable *r)
             t->since = 0;
         }
     }
-    runnable_note(r, found, count, instant);
+    int extra_now = atomic_load(r->extra);
+    runnable_note(r, found, count, instant, extra > extra_now ? extra : extra_now);
 }
 
 /* Ends an interval: how many threads of the teams were runnable on average since the last call. */
@@ -244,18 +256,24 @@ static inline double runnable_average(struct runnable *r)
     }
     if (r->interval_began > 0) {
         average = (double)sum_ns / 1e9 / (now - r->interval_began);
+        double extra = r->instants ? (double)r->extras / (double)r->instants : 0;
+        double excess = average - r->limit - extra;
+        r->highest_excess =
+            r->intervals == 0 || excess > r->highest_excess ? excess : r->highest_excess;
         r->intervals++;
         r->sum_of_averages += average;
+        r->sum_of_allowed += r->limit + extra;
         r->highest_average = average > r->highest_average ? average : r->highest_average;
     }
     r->interval_began = now;
+    r->instants = r->extras = 0;
     return average;
 }
 
 /* False if this kernel does not tell. */
-static inline bool runnable_init(struct runnable *r, int limit)
+static inline bool runnable_init(struct runnable *r, int limit, const _Atomic int *extra)
 {
-    *r = (struct runnable){.limit = limit};
+    *r = (struct runnable){.limit = limit, .extra = extra};
     runnable_look(r);
     uint64_t switches;
     bool is_runnable;

@@ -37,7 +37,8 @@
 
 enum {
     RUNNABLE_THREADS = 256,
-    RUNNABLE_COUNTS = 32
+    RUNNABLE_COUNTS = 32,
+    RUNNABLE_WORK_NS = 2000000 /* more than it takes to go to sleep */
 };
 
 struct runnable_thread {
@@ -49,6 +50,7 @@ struct runnable_thread {
     bool was_runnable;     /* in the second round */
     double since;          /* it is known to have been runnable without a break; 0: it is not */
     uint64_t wanted_ns;    /* a CPU, at the last average */
+    uint64_t ran_ns;       /* when the excess began */
 };
 
 struct runnable {
@@ -60,9 +62,9 @@ struct runnable {
     /* instants */
     long samples;
     long with[RUNNABLE_COUNTS]; /* so many threads of teams */
-    double extra_at;            /* the last instant with an extra */
-    double longest_excess_s; /* more than may be, without a break and without an extra before it */
-    char excess[128];        /* who, the longest time */
+    double excess_began;        /* more than may be; 0: now there are not */
+    double longest_excess_s;    /* all of them at work */
+    char excess[128];           /* who, the longest time */
     /* averages */
     double interval_began;
     long instants, extras; /* samples in the interval, and the sum of what was extra at them */
@@ -93,14 +95,24 @@ static inline int runnable_open(int tid, const char *file)
     return open(path, O_RDONLY | O_CLOEXEC);
 }
 
-/* The time that a thread ran or waited to run; false if it is gone. */
-static inline bool runnable_wanted(const struct runnable_thread *t, uint64_t *ns)
+/* The time that a thread ran and waited to run; false if it is gone. */
+static inline bool runnable_times(const struct runnable_thread *t, uint64_t *ran_ns,
+                                  uint64_t *waited_ns)
 {
     char text[128];
-    unsigned long long ran, waited;
+    unsigned long long ran = 0, waited = 0;
     bool there = runnable_read(t->schedstat, text, sizeof text) &&
                  sscanf(text, "%llu %llu", &ran, &waited) == 2;
-    *ns = there ? ran + waited : 0;
+    *ran_ns = ran;
+    *waited_ns = waited;
+    return there;
+}
+
+static inline bool runnable_wanted(const struct runnable_thread *t, uint64_t *ns)
+{
+    uint64_t ran_ns, waited_ns;
+    bool there = runnable_times(t, &ran_ns, &waited_ns);
+    *ns = ran_ns + waited_ns;
     return there;
 }
 
@@ -171,11 +183,40 @@ static inline bool runnable_status(const struct runnable_thread *t, bool *is_run
     return true;
 }
 
-static inline int runnable_by_since(const void *a, const void *b)
+static inline void runnable_begin_excess(struct runnable *r, struct runnable_thread **found,
+                                         int count, double instant)
 {
-    double x = (*(struct runnable_thread *const *)a)->since;
-    double y = (*(struct runnable_thread *const *)b)->since;
-    return (x > y) - (x < y);
+    uint64_t waited_ns;
+    r->excess_began = instant;
+    for (int i = 0; i < count; i++) {
+        runnable_times(found[i], &found[i]->ran_ns, &waited_ns);
+    }
+}
+
+/* While more than the limit are runnable: how long have more been at work? */
+static inline void runnable_go_on(struct runnable *r, struct runnable_thread **found, int count,
+                                  double instant, int limit)
+{
+    char names[sizeof r->excess] = "";
+    int there = 0, at_work = 0;
+    for (int i = 0; i < count; i++) {
+        uint64_t ran_ns, waited_ns;
+        if (found[i]->since <= r->excess_began) {
+            there++;
+            if (runnable_times(found[i], &ran_ns, &waited_ns) &&
+                ran_ns - found[i]->ran_ns >= RUNNABLE_WORK_NS) {
+                size_t length = strlen(names);
+                snprintf(names + length, sizeof names - length, " %s", found[i]->name);
+                at_work++;
+            }
+        }
+    }
+    if (there <= limit) {
+        r->excess_began = 0;
+    } else if (at_work > limit && instant - r->excess_began > r->longest_excess_s) {
+        r->longest_excess_s = instant - r->excess_began;
+        memcpy(r->excess, names, sizeof names);
+    }
 }
 
 /* Takes down an instant: who was runnable, and what was extra. */
@@ -186,21 +227,12 @@ static inline void runnable_note(struct runnable *r, struct runnable_thread **fo
     r->samples++;
     r->instants++;
     r->extras += extra;
-    r->extra_at = extra ? instant : r->extra_at;
     r->with[count < RUNNABLE_COUNTS ? count : RUNNABLE_COUNTS - 1]++;
-    if (count <= limit) {
-        return;
+    if (r->excess_began > 0) {
+        runnable_go_on(r, found, count, instant, limit);
     }
-    qsort(found, (size_t)count, sizeof *found, runnable_by_since);
-    double since = found[limit]->since;
-    double excess_s = instant - (since > r->extra_at ? since : r->extra_at);
-    if (excess_s >= r->longest_excess_s) {
-        r->longest_excess_s = excess_s;
-        r->excess[0] = '\0';
-        for (int i = 0; i <= limit; i++) {
-            size_t length = strlen(r->excess);
-            snprintf(r->excess + length, sizeof r->excess - length, " %s", found[i]->name);
-        }
+    if (r->excess_began == 0 && count > limit) {
+        runnable_begin_excess(r, found, count, instant);
     }
 }
 

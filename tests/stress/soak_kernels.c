@@ -668,10 +668,9 @@ static void check_counts(const char *what, const struct counts *counts)
 
 /* The workers may be runnable, the one of relief, and each job that has waited: if its place does
  * not come back to it within the time of relief, it goes on without. At an instant there may be
- * more, while places change hands and the kernel lets those that go to sleep wait for a CPU on
- * their way (runnable.h); not on average, and not for long. What is allowed to a second and to a
- * while is far above what a busy machine makes of handovers, and below what two teams at work on
- * the same places are. */
+ * more, while places change hands; not on average, and not for long and at work (runnable.h). What
+ * is allowed to a second and to a while is far above what a busy machine makes of handovers, and
+ * below what two teams at work on the same places are. */
 static void report_runnable(struct soak *s)
 {
     const struct runnable *r = &s->runnable;
@@ -687,7 +686,7 @@ static void report_runnable(struct soak *s)
             printf(" %d: %ld", n, r->with[n]);
         }
     }
-    printf("; more than %d and those for %.0f ms at most%s\n", r->limit, r->longest_excess_s * 1e3,
+    printf("; more than may be were at work for %.0f ms at most%s\n", r->longest_excess_s * 1e3,
            r->excess);
     CHECK(average <= allowed);
     CHECK(r->highest_excess <= 0.5);

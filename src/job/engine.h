@@ -12,6 +12,7 @@ struct loomp_runtime {
     /* Set while the gate is not down. */
     struct loomp_pool *compute;
     struct loomp_pool *blocking;
+    struct loomp_loop *first_loop; /* keeps the deadlines of jobs without a home */
     enum lp_queue_policy queue_policy;
 };
 

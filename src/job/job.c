@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Owns the life of a job: accepted once, run or withdrawn, completed on its home, done exactly once.
- * Any thread submits and cancels; pools' threads run; loops and pools' threads call done. */
+ * Any thread submits and cancels; pools' threads run; loops withdraw what is too late; loops and
+ * pools' threads call done. */
 #include "job/job.h"
 
 #include "base/error.h"
@@ -13,6 +14,7 @@
 #include "team/worker.h"
 
 #include <errno.h>
+#include <math.h>
 #include <string.h>
 
 static void set_state(struct lp_job_words *words, uint32_t state)
@@ -36,6 +38,7 @@ static void finish(loomp_job *job)
     struct lp_ledger *ledger = words->untracked ? &lp_untracked : &lp_tracked;
     loomp_group *group = words->group;
     loomp_loop *home = words->home;
+    struct lp_deadline *deadline = words->deadline;
     int32_t status = words->status;
     loomp_done_fn done = job->done;
     set_state(words, LOOMP_JOB_IDLE);
@@ -45,6 +48,9 @@ static void finish(loomp_job *job)
         lp_self.inside--;
     }
     /* The job may be gone from here on. */
+    if (deadline) {
+        lp_deadline_drop(deadline);
+    }
     if (group) {
         lp_group_leave(group, status);
     }
@@ -61,8 +67,22 @@ static void finish_item(struct lp_item *item)
 
 _Static_assert(offsetof(struct lp_job_words, item) == 0, "finish_item finds the job by its words");
 
-/* Work has ended or will not run. here: this thread may call done itself. The job may be gone when
- * this returns. */
+/* The threads of the pool that wait for the job's group call its done too: perhaps all of them wait. */
+static void hand_to_pool(struct lp_job_words *words)
+{
+    loomp_group *group = words->group;
+    if (group) {
+        lp_group_join(group); /* ours, while we are not through with the group */
+    }
+    lp_teams_push_done(words->pool, &words->item); /* the job may be gone from here on */
+    if (group) {
+        lp_group_offer(group, LP_HELPS_SERIAL);
+        lp_group_leave(group, 0);
+    }
+}
+
+/* Work has ended or will not run. here: this thread may call done itself; without a done there is
+ * nothing to be called. The job may be gone when this returns. */
 static void complete(loomp_job *job, int32_t status, bool here)
 {
     struct lp_job_words *words = lp_job_words(job);
@@ -70,11 +90,16 @@ static void complete(loomp_job *job, int32_t status, bool here)
     set_state(words, LOOMP_JOB_ENDED);
     if (words->home) {
         lp_loop_push(words->home, &words->item);
-    } else if (here) {
+    } else if (here || !job->done) {
         finish(job);
     } else {
-        lp_teams_push_done(words->pool, &words->item);
+        hand_to_pool(words);
     }
+}
+
+void lp_job_end_withdrawn(loomp_job *job, int32_t status)
+{
+    complete(job, status, false);
 }
 
 /* ---- running ------------------------------------------------------------------------------------ */
@@ -107,6 +132,17 @@ static int32_t call_work(loomp_job *job)
     return status;
 }
 
+/* 0: work is to run, and the deadline is kept. Or why not. */
+static int32_t begin(struct lp_job_words *words)
+{
+    bool late = false;
+    if (words->deadline) {
+        late = lp_deadline_has_passed(words->deadline); /* we may be faster than its alarm */
+        lp_deadline_void(words->deadline);
+    }
+    return is_cancelled(words) ? -ECANCELED : late ? -ETIMEDOUT : 0;
+}
+
 static void run(loomp_job *job, bool done_here)
 {
     struct lp_job_words *words = lp_job_words(job);
@@ -114,8 +150,8 @@ static void run(loomp_job *job, bool done_here)
     uint64_t entered_with = lp_fp_control();
     /* A thread of the application's keeps its own. */
     uint64_t usual = lp_self.role == LP_PLAIN ? entered_with : lp_self.fp_control;
-    int32_t status = -ECANCELED;
-    if (!is_cancelled(words)) {
+    int32_t status = begin(words);
+    if (!status) {
         lp_fp_restore(words->fp_control ? words->fp_control : usual);
         status = call_work(job);
         lp_fp_restore(usual);
@@ -157,6 +193,9 @@ static int check(const loomp_runtime *runtime, const loomp_job *job)
         return lp_fail(-EINVAL, "loomp_submit: job.priority is %d, not LOOMP_LOW, _NORMAL or _HIGH",
                        job->priority);
     }
+    if (isnan(job->deadline_s)) {
+        return lp_fail(-EINVAL, "loomp_submit: job.deadline_s is not a number");
+    }
     uint32_t known = LOOMP_MAY_WAIT | LOOMP_UNTRACKED | LOOMP_FP_ENV;
     if (job->flags & ~known) {
         return lp_fail(-EINVAL, "loomp_submit: job.flags has unknown bits 0x%x",
@@ -194,6 +233,15 @@ static int claim(loomp_runtime *runtime, loomp_job *job, loomp_pool *pool)
     words->group = job->group;
     words->ring = lp_pool_queue(pool, job->kind == LOOMP_GANG, job->priority);
     words->position = UINT64_MAX;
+    words->deadline = NULL;
+    if (lp_deadline_wanted(job)) {
+        words->deadline = lp_deadline_new(
+            job, words->home ? words->home : runtime->first_loop, words->ring);
+        if (!words->deadline) {
+            set_state(words, LOOMP_JOB_IDLE);
+            return lp_fail(-ENOMEM, "no memory for the deadline of a job");
+        }
+    }
     words->fp_control = job->flags & LOOMP_FP_ENV ? lp_fp_control() : 0;
     atomic_store_explicit(&words->cancel, 0, memory_order_relaxed);
     words->untracked = job->flags & LOOMP_UNTRACKED;
@@ -209,6 +257,9 @@ static int claim(loomp_runtime *runtime, loomp_job *job, loomp_pool *pool)
 static void unclaim(loomp_job *job)
 {
     struct lp_job_words *words = lp_job_words(job);
+    if (words->deadline) {
+        lp_deadline_drop(words->deadline);
+    }
     if (words->group) {
         lp_group_leave(words->group, 0);
     }
@@ -235,9 +286,15 @@ static void announce(loomp_pool *pool, bool is_gang, loomp_group *tag)
 static int overflow(loomp_runtime *runtime, loomp_job *job, loomp_group *tag)
 {
     struct lp_job_words *words = lp_job_words(job);
+    struct lp_deadline *deadline = words->deadline;
     if (runtime->queue_policy == LP_BLOCK && lp_self.role == LP_PLAIN) {
-        while (!lp_ring_push(words->ring, job, tag, &words->position)) {
-            lp_ring_wait_for_room(words->ring, UINT64_MAX);
+        while (!lp_ring_push(words->ring, job, tag, lp_job_position(words))) {
+            if (deadline && lp_deadline_has_passed(deadline)) {
+                lp_deadline_void(deadline);
+                complete(job, -ETIMEDOUT, false); /* the job may be gone from here on */
+                return 0;
+            }
+            lp_ring_wait_for_room(words->ring, deadline ? deadline->alarm.when_ns : UINT64_MAX);
         }
         return 0;
     }
@@ -260,11 +317,15 @@ static int hand_over(loomp_runtime *runtime, loomp_job *job, loomp_pool *pool, l
     struct lp_job_words *words = lp_job_words(job);
     bool is_gang = job->kind == LOOMP_GANG;
     loomp_group *group = words->group;
+    struct lp_deadline *deadline = words->deadline;
+    if (deadline) {
+        lp_deadline_begin(deadline, job->deadline_s);
+    }
     if (group) {
         lp_group_join(group); /* ours, while we are not through with the group */
     }
     int err = 0;
-    if (lp_ring_push(words->ring, job, tag, &words->position)) {
+    if (lp_ring_push(words->ring, job, tag, lp_job_position(words))) {
         announce(pool, is_gang, tag);
     } else if (may_run_here(runtime, job)) {
         lp_team_run_outside(run_for_caller, job);
@@ -273,6 +334,12 @@ static int hand_over(loomp_runtime *runtime, loomp_job *job, loomp_pool *pool, l
         if (!err) {
             announce(pool, is_gang, tag);
         }
+    }
+    if (deadline) {
+        if (err) {
+            lp_deadline_void(deadline);
+        }
+        lp_deadline_set(deadline);
     }
     if (group) {
         lp_group_leave(group, 0);
@@ -354,7 +421,7 @@ int loomp_cancel(loomp_job *job)
         bool withdrawn;
         lp_ledger_hold(ledger); /* this call, which the job's end must not free under us */
         atomic_store_explicit(&words->cancel, 1, memory_order_relaxed);
-        withdrawn = lp_ring_withdraw(words->ring, words->position);
+        withdrawn = lp_ring_withdraw(words->ring, *lp_job_position(words));
         if (withdrawn) {
             complete(job, -ECANCELED, false); /* the job may be gone from here on */
         }

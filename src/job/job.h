@@ -7,6 +7,7 @@
 #include "handoff/ledger.h"
 #include "handoff/ring.h"
 #include "handoff/waiter.h"
+#include "job/deadline.h"
 #include "job/engine.h"
 
 #include <loomp/group.h>
@@ -20,7 +21,7 @@
  *   from     to       by                                   with
  *   IDLE     QUEUED   the submitter                         compare-exchange (-EBUSY if it fails)
  *   QUEUED   RUNNING  the thread that took it from a queue  store
- *   QUEUED   ENDED    loomp_cancel, after it withdrew it    store
+ *   QUEUED   ENDED    loomp_cancel or the deadline's alarm, after it withdrew it    store
  *   QUEUED   IDLE     the submitter, if no queue takes it   store
  *   RUNNING  ENDED    the thread that ran it                store
  *   ENDED    IDLE     the thread that calls done, before    store
@@ -35,7 +36,8 @@ struct __attribute__((may_alias)) lp_job_words {
     struct loomp_group *group;
     struct loomp_job *outer; /* the job that waits below this one on the same thread */
     struct lp_ring *ring;    /* where it waits, for loomp_cancel ... */
-    uint64_t position;       /* ... which is UINT64_MAX until it is there */
+    uint64_t position;       /* ... which is UINT64_MAX until it is there; see lp_job_position */
+    struct lp_deadline *deadline; /* NULL: none. Held until done has returned */
     uint64_t fp_control;     /* the submitter's, with LOOMP_FP_ENV */
     _Atomic uint32_t state;  /* LOOMP_JOB_* */
     _Atomic uint32_t cancel; /* set by loomp_cancel, read by the runner and by loomp_cancelled */
@@ -50,6 +52,17 @@ static inline struct lp_job_words *lp_job_words(loomp_job *job)
 {
     return (struct lp_job_words *)(void *)job->private_;
 }
+
+/* Where the queue writes the job's position, which loomp_cancel reads: with a deadline it is there,
+ * because the alarm needs it when the job itself may be gone. */
+static inline uint64_t *lp_job_position(struct lp_job_words *words)
+{
+    return words->deadline ? &words->deadline->position : &words->position;
+}
+
+/* A job that the caller has withdrawn ends with that status, its done being called later. The caller
+ * holds lp_tracked. The job may be gone when this returns. */
+void lp_job_end_withdrawn(loomp_job *job, int32_t status);
 
 /* For pools: runs a job, and tells a gang's width. */
 void lp_job_run(void *job);

@@ -5,7 +5,7 @@
  * nothing else: unrelated jobs would end up below each other on one stack, each waiting for the one
  * under it. With no such job it gives its place away and sleeps; a job of the group that is queued
  * later wakes it (lp_group_offer), so that a pool whose threads all wait still runs what they wait
- * for. */
+ * for. The same with the dones of jobs that were withdrawn and have no home. */
 #include "base/error.h"
 #include "base/self.h"
 #include "job/job.h"
@@ -89,6 +89,27 @@ static void run_job(loomp_job *job)
     }
 }
 
+static void call_each(void *arg)
+{
+    struct lp_item *item = arg;
+    while (item) {
+        struct lp_item *next = item->next;
+        item->run(item); /* the item may be gone from here on */
+        item = next;
+    }
+}
+
+/* Calls the dones that wait for a thread of this pool, all of which may be waiting as we are. False:
+ * there are none. */
+static bool call_dones(const struct wait *wait)
+{
+    if (!wait->helps || lp_completions_empty(&lp_self.pool->dones)) {
+        return false;
+    }
+    lp_team_run_outside(call_each, lp_completions_take(&lp_self.pool->dones));
+    return true;
+}
+
 static void sleep_plainly(void *arg)
 {
     struct wait *wait = arg;
@@ -131,6 +152,9 @@ static int wait_for_group(struct wait *wait)
             run_job(job);
             continue;
         }
+        if (call_dones(wait)) {
+            continue;
+        }
         lp_thread_waiter_init(&wait->waiter);
         wait->waiter.waiter.helps = wait->helps;
         if (!lp_group_wait_with(wait->group, &wait->waiter.waiter, &status)) {
@@ -141,6 +165,10 @@ static int wait_for_group(struct wait *wait)
         if (job) {
             stop_waiting(wait);
             run_job(job);
+            continue;
+        }
+        if (wait->helps && !lp_completions_empty(&lp_self.pool->dones)) {
+            stop_waiting(wait);
             continue;
         }
         sleep_without_place(wait);

@@ -363,6 +363,7 @@ int loomp_start(loomp_runtime **runtime, const loomp_config *config)
         struct loomp_runtime *engine = &lp_process.runtime;
         engine->compute = parts->compute;
         engine->blocking = parts->blocking;
+        engine->first_loop = parts->loops[0];
         engine->queue_policy =
             (enum lp_queue_policy)lp_settings_choice(parts->config, LP_QUEUE_POLICY);
         atomic_store_explicit(&ledger->discard, 0, memory_order_relaxed);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Owns the deadlines of jobs. The submitter makes and sets one, whoever starts or ends the job makes
- * it void, and the loop that keeps it withdraws the job when its time has come.
+/* Owns the deadlines of jobs. The submitter makes and sets one, whoever starts or ends the job
+ * makes it void, and the loop that keeps it withdraws the job when its time has come.
  *
  * The alarm knows the job's ring and position by itself and looks into the job only when it has
  * withdrawn it, so:
@@ -13,18 +13,18 @@
  *                         The same: the alarm of a job that has ended, that is gone or submitted
  *                         again (then with another deadline) finds its position stale.
  *   the ring's end against ring
- *                         With its last jobs the runtime may stop and free the queue. The alarm counts
- *                         itself in (lp_tracked) and only then looks whether it is void. If it is not,
- *                         the job had not ended by then, and every count of the ledgers that has
- *                         the job's end has the alarm too: stop waits for it. If it is, it leaves the
- *                         queue alone.
+ *                         With its last jobs the runtime may stop and free the queue. The alarm
+ *                         counts itself in (lp_tracked) and only then looks whether it is void. If
+ *                         it is not, the job had not ended by then, and every count of the ledgers
+ *                         that has the job's end has the alarm too: stop waits for it. If it is, it
+ *                         leaves the queue alone.
  *   submit against the loop's end
- *                         A loop of the runtime's own is kept by the submitting call's entry in the
- *                         ledger. An attached one is kept by what it expects: the job, until that has
- *                         ended, and between begin and set the submitter itself.
+ *                         A loop of the runtime's own is kept by the submitting call's entry in
+ *                         the ledger. An attached one is kept by what it expects: the job, until
+ *                         that has ended, and between begin and set the submitter itself.
  *
- * The memory is the alarm's: it goes when the job, after its done, and the loop have let go of it. So
- * a canceller may read the position as long as it may look at the job. */
+ * The memory is the alarm's: it goes when the job, after its done, and the loop have let go of it.
+ * So a canceller may read the position as long as it may look at the job. */
 #include "job/deadline.h"
 
 #include "base/object_pool.h"
@@ -34,7 +34,8 @@
 
 #include <errno.h>
 
-_Static_assert(sizeof(struct lp_deadline) <= LP_OBJECT_BYTES, "a deadline is an object of the pool");
+_Static_assert(sizeof(struct lp_deadline) <= LP_OBJECT_BYTES,
+               "a deadline is an object of the pool");
 
 static void ring(struct lp_alarm *alarm)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A job's deadline: an alarm on its home, or on the runtime's first loop, that withdraws the job if it
- * has not started. */
+/* A job's deadline: an alarm on its home, or on the runtime's first loop, that withdraws the job if
+ * it has not started. */
 #ifndef LP_JOB_DEADLINE_H
 #define LP_JOB_DEADLINE_H
 
@@ -29,8 +29,8 @@ static inline bool lp_deadline_wanted(const loomp_job *job)
 /* A deadline for a job that will wait in that ring; NULL without memory. */
 struct lp_deadline *lp_deadline_new(loomp_job *job, loomp_loop *loop, struct lp_ring *ring);
 
-/* From now on the time is counted; then the job is put into its queue, or is not; then set is called,
- * which only now may touch nothing of the job any more. Between the two the loop stays. */
+/* From begin on the time is counted; then the job is put into its queue, or is not, and then set is
+ * called, when the job may be gone already. Between the two the loop stays. */
 void lp_deadline_begin(struct lp_deadline *deadline, double deadline_s);
 void lp_deadline_set(struct lp_deadline *deadline);
 

@@ -2,12 +2,12 @@
 /* Owns alarms: how any thread sets one, and the heap that the loop's thread keeps of them. libev's
  * timer is the loop's (loop.c).
  *
- * The heap is a pairing heap of links inside the alarms: once an alarm exists nothing that becomes of
- * it can fail for lack of memory, so none is lost.
+ * The heap is a pairing heap of links inside the alarms: once an alarm exists nothing that becomes
+ * of it can fail for lack of memory, so none is lost.
  *
- * Void alarms may stay in the heap. Those that have come to its top go when the loop looks next, and
- * as soon as more than SWEEP_LEAST are void, and more than half of the heap, all of them: who makes the
- * one void that is too many wakes the loop. That is one wake-up, and one walk over the heap, for at
+ * Void alarms may stay in the heap. Those that have come to its top go when the loop looks next,
+ * and as soon as more than SWEEP_LEAST are void, and more than half of the heap, all of them: who
+ * makes the one void that is too many wakes the loop. That is one wake-up, and one walk over the heap, for at
  * least as many alarms as are kept. */
 #include "loop/alarm.h"
 
@@ -86,7 +86,7 @@ void lp_alarm_set(struct lp_alarm *alarm)
     }
 }
 
-/* ---- the heap ------------------------------------------------------------------------------------ */
+/* ---- the heap ---------------------------------------------------------------------------------- */
 
 /* Of two heaps, each without a sibling. */
 static struct lp_alarm *merge(struct lp_alarm *one, struct lp_alarm *other)
@@ -109,8 +109,8 @@ static void insert(struct lp_alarms *alarms, struct lp_alarm *alarm)
     alarms->held++;
 }
 
-/* Siblings become one heap: first in pairs, then the pairs from the last to the first, which is what
- * keeps the heap flat. */
+/* Siblings become one heap: first in pairs, then the pairs from the last to the first, which is
+ * what keeps the heap flat. */
 static struct lp_alarm *merge_siblings(struct lp_alarm *next)
 {
     struct lp_alarm *pairs = NULL;
@@ -170,7 +170,7 @@ static int64_t sweep(struct lp_alarms *alarms, bool keep)
     return held - alarms->held;
 }
 
-/* ---- the loop ------------------------------------------------------------------------------------ */
+/* ---- the loop ---------------------------------------------------------------------------------- */
 
 void lp_alarms_init(struct lp_alarms *alarms, loomp_loop *loop)
 {

@@ -13,8 +13,8 @@
 
 struct lp_alarms;
 
-/* The beginning of an object from lp_object_take. Two sides hold it, its owner and its loop; whoever
- * lets go last gives it back. */
+/* The beginning of an object from lp_object_take. Two sides hold it, its owner and its loop;
+ * whoever lets go last gives it back. */
 struct lp_alarm {
     struct lp_item item;      /* on its way to the loop */
     struct lp_alarm *child;   /* in the loop's heap: the first of those that ring later, */
@@ -43,8 +43,8 @@ void lp_alarm_drop(struct lp_alarm *alarm);
 
 static inline bool lp_alarm_is_void(struct lp_alarm *alarm)
 {
-    /* seq_cst: who counts itself in first and then looks here knows that the end which makes an alarm
-     * void had not come when it was counted */
+    /* seq_cst: who counts itself in first and then looks here knows that the end which makes an
+     * alarm void had not come when it was counted */
     return atomic_load_explicit(&alarm->state, memory_order_seq_cst) != 0;
 }
 
@@ -59,8 +59,8 @@ struct lp_alarms {
     /* Void alarms that the loop still holds, by the count of those who made them void; it may be
      * behind, and below 0 for a moment. Added to by any thread, taken from by the loop. */
     LP_OWN_LINE _Atomic int64_t voided;
-    /* So many are too many. Written by the loop, which then looks at `voided`; read by those who have
-     * added to that. All seq_cst, so that one of the two sees it. */
+    /* So many are too many. Written by the loop, which then looks at `voided`; read by those who
+     * have added to that. All seq_cst, so that one of the two sees it. */
     _Atomic int64_t too_many;
     struct lp_alarm *first; /* the heap's top */
     int64_t held;           /* in the heap */
@@ -75,8 +75,8 @@ void lp_alarms_fini(struct lp_alarms *alarms);
 /* Whether lp_alarms_collect has something to do. */
 bool lp_alarms_wait_for_loop(struct lp_alarms *alarms);
 
-/* Takes what was set meanwhile, throws void ones out, and returns when the next one rings; UINT64_MAX:
- * there is none. */
+/* Takes what was set meanwhile, throws void ones out, and returns when the next one rings;
+ * UINT64_MAX: there is none. */
 uint64_t lp_alarms_collect(struct lp_alarms *alarms);
 
 /* Rings what is due, but no more than `most`. To be followed by lp_alarms_collect. */

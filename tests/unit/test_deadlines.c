@@ -498,8 +498,8 @@ TEST(a_submitter_that_waits_for_room_does_so_until_the_deadline_only)
 TEST(a_job_that_its_caller_runs_keeps_its_deadline)
 {
     static struct held held;
-    if (!start_held(&held, 1,
-                    (const char *const[]){"queue_limit", "1", "queue_policy", "caller_runs", NULL})) {
+    static const char *const settings[] = {"queue_limit", "1", "queue_policy", "caller_runs", NULL};
+    if (!start_held(&held, 1, settings)) {
         return;
     }
     struct recorded_job full;
@@ -775,7 +775,8 @@ static void leave_nothing_of(struct held *held, struct recorded_job *jobs, bool 
         CHECK(loomp_submit(held->runtime, &jobs[i].job) == 0);
     }
     if (!at_once) {
-        CHECK(atomic_load(&live_blocks) - before >= MANY);
+        /* but for a few objects from before, which may come back meanwhile */
+        CHECK(atomic_load(&live_blocks) - before > MANY - 100);
         gate_open(&held->gate);
     }
     CHECK(loomp_wait_idle(held->runtime, -1) == 0);

@@ -7,8 +7,8 @@
  *
  * Void alarms may stay in the heap. Those that have come to its top go when the loop looks next,
  * and as soon as more than SWEEP_LEAST are void, and more than half of the heap, all of them: who
- * makes the one void that is too many wakes the loop. That is one wake-up, and one walk over the heap, for at
- * least as many alarms as are kept. */
+ * makes the one void that is too many wakes the loop. That is one wake-up, and one walk over the
+ * heap, for at least as many alarms as are kept. */
 #include "loop/alarm.h"
 
 #include "base/object_pool.h"

@@ -20,8 +20,8 @@ typedef struct loomp_job loomp_job;
 typedef int (*loomp_work_fn)(loomp_job *job);
 
 /* Called exactly once per accepted job, on the home loop, never inside the submitting call, with
- * work's result, or -ECANCELED if work did not run. loomp touches the job no more once it has
- * begun: it may free or resubmit the job. */
+ * work's result, or -ECANCELED or -ETIMEDOUT (deadline_s) if work did not run. loomp touches the job
+ * no more once it has begun: it may free or resubmit the job. */
 typedef void (*loomp_done_fn)(loomp_job *job, int status);
 
 /* job.kind: how `work` uses OpenMP. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Owns the life of a job: accepted once, run or withdrawn, completed on its home, done exactly once.
- * Any thread submits and cancels; pools' threads run; loops and pools' threads call done. */
+ * Any thread submits and cancels; pools' threads run; loops withdraw what is too late; loops and
+ * pools' threads call done. */
 #include "job/job.h"
 
 #include "base/error.h"
@@ -15,6 +16,7 @@
 #include "team/worker.h"
 
 #include <errno.h>
+#include <math.h>
 #include <string.h>
 
 static void set_state(struct lp_job_words *words, uint32_t state)
@@ -39,6 +41,7 @@ static void finish(loomp_job *job)
     struct lp_ledger *ledger = words->untracked ? &lp_untracked : &lp_tracked;
     loomp_group *group = words->group;
     loomp_loop *home = words->home;
+    struct lp_deadline *deadline = words->deadline;
     int32_t status = words->status;
     loomp_done_fn done = job->done;
     struct lp_finishing finishing = {job, words->scratch, lp_self.finishing};
@@ -53,6 +56,9 @@ static void finish(loomp_job *job)
     }
     /* The job may be gone from here on. */
     lp_scratch_free(finishing.scratch);
+    if (deadline) {
+        lp_deadline_drop(deadline);
+    }
     if (group) {
         lp_group_leave(group, status);
     }
@@ -70,8 +76,8 @@ static void finish_item(struct lp_item *item)
 
 _Static_assert(offsetof(struct lp_job_words, item) == 0, "finish_item finds the job by its words");
 
-/* Work has ended or will not run. here: this thread may call done itself. The job may be gone when
- * this returns. */
+/* Work has ended or will not run. here: this thread may call done itself; without a done there is
+ * nothing to be called. The job may be gone when this returns. */
 static void complete(loomp_job *job, int32_t status, bool here)
 {
     struct lp_job_words *words = lp_job_words(job);
@@ -84,6 +90,11 @@ static void complete(loomp_job *job, int32_t status, bool here)
     } else {
         lp_teams_push_done(words->pool, &words->item);
     }
+}
+
+void lp_job_end_withdrawn(loomp_job *job, int32_t status)
+{
+    complete(job, status, false);
 }
 
 /* ---- running ------------------------------------------------------------------------------------ */
@@ -128,6 +139,17 @@ static int32_t call_work(loomp_job *job)
     return status;
 }
 
+/* 0: work is to run, and the deadline is kept. Or why not. */
+static int32_t begin(struct lp_job_words *words)
+{
+    bool late = false;
+    if (words->deadline) {
+        late = lp_deadline_has_passed(words->deadline); /* we may be faster than its alarm */
+        lp_deadline_void(words->deadline);
+    }
+    return is_cancelled(words) ? -ECANCELED : late ? -ETIMEDOUT : 0;
+}
+
 static void run(loomp_job *job, bool done_here)
 {
     struct lp_job_words *words = lp_job_words(job);
@@ -135,8 +157,8 @@ static void run(loomp_job *job, bool done_here)
     uint64_t entered_with = lp_fp_control();
     /* A thread of the application's keeps its own. */
     uint64_t usual = lp_self.role == LP_PLAIN ? entered_with : lp_self.fp_control;
-    int32_t status = -ECANCELED;
-    if (!is_cancelled(words)) {
+    int32_t status = begin(words);
+    if (!status) {
         lp_fp_restore(words->fp_control ? words->fp_control : usual);
         status = call_work(job);
         lp_fp_restore(usual);
@@ -179,6 +201,9 @@ static int check(const loomp_runtime *runtime, const loomp_job *job)
         return lp_fail(-EINVAL, "loomp_submit: job.priority is %d, not LOOMP_LOW, _NORMAL or _HIGH",
                        job->priority);
     }
+    if (isnan(job->deadline_s)) {
+        return lp_fail(-EINVAL, "loomp_submit: job.deadline_s is not a number");
+    }
     uint32_t known = LOOMP_MAY_WAIT | LOOMP_UNTRACKED | LOOMP_FP_ENV | LOOMP_FIFO | LOOMP_IF_OK;
     if (job->flags & ~known) {
         return lp_fail(-EINVAL, "loomp_submit: job.flags has unknown bits 0x%x",
@@ -214,6 +239,14 @@ static int claim(loomp_runtime *runtime, loomp_job *job, loomp_pool *pool, uint3
     words->home = job->home ? job->home : lp_self.loop;
     words->pool = pool;
     words->group = job->group;
+    words->deadline = NULL;
+    if (lp_deadline_wanted(job)) {
+        words->deadline = lp_deadline_new(job, words->home ? words->home : runtime->first_loop);
+        if (!words->deadline) {
+            set_state(words, LOOMP_JOB_IDLE);
+            return lp_fail(-ENOMEM, "no memory for the deadline of a job");
+        }
+    }
     words->fp_control = job->flags & LOOMP_FP_ENV ? lp_fp_control() : 0;
     atomic_store_explicit(&words->cancel, 0, memory_order_relaxed);
     words->untracked = job->flags & LOOMP_UNTRACKED;
@@ -229,6 +262,9 @@ static int claim(loomp_runtime *runtime, loomp_job *job, loomp_pool *pool, uint3
 static void unclaim(loomp_job *job)
 {
     struct lp_job_words *words = lp_job_words(job);
+    if (words->deadline) {
+        lp_deadline_drop(words->deadline);
+    }
     if (words->group) {
         lp_group_leave(words->group, 0);
     }
@@ -242,7 +278,7 @@ static void unclaim(loomp_job *job)
 static bool push(loomp_job *job)
 {
     struct lp_job_words *words = lp_job_words(job);
-    struct lp_ticket *ticket = &words->ticket;
+    struct lp_ticket *ticket = lp_job_ticket(words);
     *ticket = (struct lp_ticket){NULL, 0};
     return job->kind == LOOMP_SERIAL
                ? lp_pool_push_serial(words->pool, job->priority, job, words->group,
@@ -276,9 +312,16 @@ static void announce(loomp_pool *pool, uint32_t kind, loomp_group *group)
 static int overflow(loomp_runtime *runtime, loomp_job *job)
 {
     struct lp_job_words *words = lp_job_words(job);
+    struct lp_deadline *deadline = words->deadline;
     if (runtime->queue_policy == LP_BLOCK && lp_self.role == LP_PLAIN) {
         while (!push(job)) {
-            lp_ring_wait_for_room(words->ticket.queue, UINT64_MAX);
+            if (deadline && lp_deadline_has_passed(deadline)) {
+                lp_deadline_void(deadline);
+                complete(job, -ETIMEDOUT, false); /* the job may be gone from here on */
+                return 0;
+            }
+            lp_ring_wait_for_room(lp_job_ticket(words)->queue,
+                                  deadline ? deadline->alarm.when_ns : UINT64_MAX);
         }
         return 0;
     }
@@ -301,6 +344,10 @@ static int hand_over(loomp_runtime *runtime, loomp_job *job, loomp_pool *pool)
 {
     uint32_t kind = job->kind;
     loomp_group *group = lp_job_words(job)->group;
+    struct lp_deadline *deadline = lp_job_words(job)->deadline;
+    if (deadline) {
+        lp_deadline_begin(deadline, job->deadline_s);
+    }
     if (group) {
         lp_group_join(group); /* ours, while we are not through with the group */
     }
@@ -314,6 +361,12 @@ static int hand_over(loomp_runtime *runtime, loomp_job *job, loomp_pool *pool)
         if (!err) {
             announce(pool, kind, group);
         }
+    }
+    if (deadline) {
+        if (err) {
+            lp_deadline_void(deadline);
+        }
+        lp_deadline_set(deadline);
     }
     if (group) {
         lp_group_leave(group, 0);
@@ -407,7 +460,7 @@ int loomp_submit_blocking(loomp_runtime *runtime, loomp_job *job)
 /* Takes a job that still waits out of its queue. */
 static bool take_out(struct lp_job_words *words)
 {
-    return lp_ticket_withdraw(&words->ticket);
+    return lp_ticket_withdraw(lp_job_ticket(words));
 }
 
 bool lp_job_run_back(loomp_job *job)
@@ -431,18 +484,28 @@ static void start_after(struct lp_waiter *waiter)
     loomp_pool *pool = words->pool;
     loomp_group *group = words->group;
     uint32_t kind = job->kind;
-    bool unwanted = waiter->status && job->flags & LOOMP_IF_OK;
-    if (unwanted || is_cancelled(words)) {
-        complete(job, -ECANCELED, false);
-        return;
+    struct lp_deadline *deadline = words->deadline;
+    bool unwanted = (waiter->status && job->flags & LOOMP_IF_OK) || is_cancelled(words);
+    if (deadline) {
+        lp_deadline_begin(deadline, job->deadline_s);
     }
     if (group) {
         lp_group_join(group); /* ours, as in hand_over */
     }
-    if (!push(job)) {
-        push_late(job);
+    if (unwanted) {
+        if (deadline) {
+            lp_deadline_void(deadline);
+        }
+        complete(job, -ECANCELED, false);
+    } else {
+        if (!push(job)) {
+            push_late(job);
+        }
+        announce(pool, kind, group);
     }
-    announce(pool, kind, group);
+    if (deadline) {
+        lp_deadline_set(deadline);
+    }
     if (group) {
         lp_group_leave(group, 0);
     }

@@ -7,6 +7,7 @@
 #include "handoff/ledger.h"
 #include "handoff/overflow.h"
 #include "handoff/waiter.h"
+#include "job/deadline.h"
 #include "job/engine.h"
 
 #include <loomp/group.h>
@@ -22,7 +23,8 @@
  *   QUEUED   RUNNING  the thread that took it from a queue  store
  *   IDLE     PENDING  loomp_group_then                      compare-exchange
  *   PENDING  RUNNING  as QUEUED, though it may not be queued yet: nobody withdraws it by its place
- *   QUEUED   ENDED    loomp_cancel, loomp_group_cancel, after they withdrew it; also from PENDING
+ *   QUEUED   ENDED    loomp_cancel, loomp_group_cancel, the deadline's alarm, after they withdrew it;
+ *                     also from PENDING
  *   QUEUED   IDLE     the submitter, if no queue takes it   store
  *   RUNNING  ENDED    the thread that ran it                store
  *   ENDED    IDLE     the thread that calls done, before    store
@@ -39,12 +41,13 @@ struct __attribute__((may_alias)) lp_job_words {
      * cancel this. Set before the submission, NULL for all other jobs. */
     struct loomp_job *around;
     struct lp_scratch *scratch; /* loomp_scratch's memory, the runner's until done begins */
+    struct lp_deadline *deadline; /* NULL: none. Held until done has returned */
     union {
         struct lp_waiter after;       /* PENDING: for the group that the job starts after */
         struct lp_overflow_link late; /* PENDING, and its queue is full */
         struct {
             struct loomp_job *outer; /* the job that waits below this one on the same thread */
-            struct lp_ticket ticket; /* QUEUED: where, for loomp_cancel */
+            struct lp_ticket ticket; /* QUEUED: where, for loomp_cancel; see lp_job_ticket */
         };
     };
     uint64_t fp_control;     /* the submitter's, with LOOMP_FP_ENV */
@@ -64,6 +67,17 @@ static inline struct lp_job_words *lp_job_words(loomp_job *job)
 {
     return (struct lp_job_words *)(void *)job->private_;
 }
+
+/* Where the queue writes the job's ticket, which loomp_cancel reads: with a deadline it is there,
+ * because the alarm needs it when the job itself may be gone. */
+static inline struct lp_ticket *lp_job_ticket(struct lp_job_words *words)
+{
+    return words->deadline ? &words->deadline->ticket : &words->ticket;
+}
+
+/* A job that the caller has withdrawn ends with that status, its done being called later. The caller
+ * holds lp_tracked. The job may be gone when this returns. */
+void lp_job_end_withdrawn(loomp_job *job, int32_t status);
 
 /* For pools: runs a job, and tells what a gang team has to know of it. */
 void lp_job_run(void *job);

@@ -328,6 +328,7 @@ int loomp_start(loomp_runtime **runtime, const loomp_config *config)
         engine->compute = parts->compute;
         engine->blocking = parts->blocking;
         engine->each_pool = lp_pools_each;
+        engine->first_loop = parts->loops[0];
         engine->queue_policy =
             (enum lp_queue_policy)lp_settings_choice(parts->config, LP_QUEUE_POLICY);
         atomic_store_explicit(&ledger->discard, 0, memory_order_relaxed);

@@ -108,52 +108,77 @@ int file_compare_paths(const struct file *a, const struct file *b)
 
 #define COMPARE(a, b) (((a) > (b)) - ((a) < (b)))
 
-static int by_inode(const void *left, const void *right)
-{
-    const struct file *a = *(struct file *const *)left;
-    const struct file *b = *(struct file *const *)right;
-    int order = COMPARE(a->dev, b->dev);
+/* A file with what it is sorted by first, so that most comparisons need not look at the file. */
+struct key {
+    uint64_t first;
+    uint64_t second;
+    struct file *file;
+};
 
-    if (order == 0) {
-        order = COMPARE(a->inode, b->inode);
-    }
-    return order != 0 ? order : file_compare_paths(a, b);
+static int compare_keys(const struct key *a, const struct key *b)
+{
+    return a->first != b->first ? COMPARE(a->first, b->first) : COMPARE(a->second, b->second);
+}
+
+static struct key size_key(struct file *file)
+{
+    return (struct key){(uint64_t)file->size, file->inode, file};
 }
 
 static int by_size(const void *left, const void *right)
 {
-    const struct file *a = *(struct file *const *)left;
-    const struct file *b = *(struct file *const *)right;
-
-    return COMPARE(a->size, b->size);
-}
-
-static int compare_contents(const struct file *a, const struct file *b)
-{
-    int order = COMPARE(a->size, b->size);
+    const struct key *a = left;
+    const struct key *b = right;
+    int order = compare_keys(a, b);
 
     if (order == 0) {
-        order = COMPARE(a->hash.high, b->hash.high);
+        order = COMPARE(a->file->dev, b->file->dev);
     }
-    return order != 0 ? order : COMPARE(a->hash.low, b->hash.low);
+    return order != 0 ? order : file_compare_paths(a->file, b->file);
+}
+
+static struct key contents_key(struct file *file)
+{
+    return (struct key){file->hash.high, file->hash.low, file};
 }
 
 static int by_contents(const void *left, const void *right)
 {
-    return compare_contents(*(struct file *const *)left, *(struct file *const *)right);
+    const struct key *a = left;
+    const struct key *b = right;
+    int order = compare_keys(a, b);
+
+    return order != 0 ? order : COMPARE(a->file->size, b->file->size);
 }
 
 /* The numbers of inodes follow the place on a disk, as well as can be known without asking. */
+static struct key place_key(struct file *file)
+{
+    return (struct key){file->lane, file->inode, file};
+}
+
 static int by_place(const void *left, const void *right)
 {
-    const struct file *a = *(struct file *const *)left;
-    const struct file *b = *(struct file *const *)right;
-    int order = COMPARE(a->lane, b->lane);
+    return compare_keys(left, right);
+}
 
-    if (order == 0) {
-        order = COMPARE(a->dev, b->dev);
+static ssize_t sort(struct file **files, size_t count, struct key (*key)(struct file *file),
+                    int (*compare)(const void *left, const void *right))
+{
+    struct key *keys = malloc((count + 1) * sizeof *keys);
+
+    if (keys == NULL) {
+        return -ENOMEM;
     }
-    return order != 0 ? order : COMPARE(a->inode, b->inode);
+    for (size_t i = 0; i < count; i++) {
+        keys[i] = key(files[i]);
+    }
+    qsort(keys, count, sizeof *keys, compare);
+    for (size_t i = 0; i < count; i++) {
+        files[i] = keys[i].file;
+    }
+    free(keys);
+    return (ssize_t)count;
 }
 
 static int by_path(const void *left, const void *right)
@@ -169,12 +194,15 @@ static int by_first_path(const void *left, const void *right)
     return file_compare_paths(a->files[0], b->files[0]);
 }
 
-size_t files_join_links(struct file **files, size_t count, bool links)
+/* An inode has one size, unless it changes; then its names are left out one by one. */
+ssize_t files_join_links(struct file **files, size_t count, bool links)
 {
     size_t kept = 0;
     struct file *last = NULL; /* of the names of the inode at hand */
 
-    qsort(files, count, sizeof *files, by_inode);
+    if (sort(files, count, size_key, by_size) < 0) {
+        return -ENOMEM;
+    }
     for (size_t i = 0; i < count; i++) {
         struct file *file = files[i];
         file->next = NULL;
@@ -188,20 +216,39 @@ size_t files_join_links(struct file **files, size_t count, bool links)
             files[kept++] = last = file;
         }
     }
-    return kept;
+    return (ssize_t)kept;
 }
 
-/* Keeps runs of two and more equals of a sorted list. */
+static bool same_size(const struct file *a, const struct file *b)
+{
+    return a->size == b->size;
+}
+
+static bool same_contents(const struct file *a, const struct file *b)
+{
+    return a->size == b->size && a->hash.high == b->hash.high && a->hash.low == b->hash.low;
+}
+
+/* Where the run of equals ends that begins at `from`. */
+static size_t end_of_run(struct file *const *files, size_t from, size_t count,
+                         bool (*same)(const struct file *a, const struct file *b))
+{
+    size_t end = from + 1;
+
+    while (end < count && same(files[from], files[end])) {
+        end++;
+    }
+    return end;
+}
+
+/* Keeps runs of two and more. */
 static size_t keep_runs(struct file **files, size_t count,
-                        int (*compare)(const void *left, const void *right))
+                        bool (*same)(const struct file *a, const struct file *b))
 {
     size_t kept = 0;
 
     for (size_t i = 0; i < count;) {
-        size_t end = i + 1;
-        while (end < count && compare(&files[i], &files[end]) == 0) {
-            end++;
-        }
+        size_t end = end_of_run(files, i, count, same);
         if (end - i >= 2) {
             memmove(&files[kept], &files[i], (end - i) * sizeof *files);
             kept += end - i;
@@ -211,20 +258,18 @@ static size_t keep_runs(struct file **files, size_t count,
     return kept;
 }
 
-size_t files_keep_equal_sizes(struct file **files, size_t count)
+ssize_t files_keep_equal_sizes(struct file **files, size_t count)
 {
-    size_t filled = 0;
+    size_t empty = 0;
 
-    for (size_t i = 0; i < count; i++) {
-        if (files[i]->size > 0) {
-            files[filled++] = files[i];
-        }
+    while (empty < count && files[empty]->size == 0) {
+        empty++;
     }
-    qsort(files, filled, sizeof *files, by_size);
-    return keep_runs(files, filled, by_size);
+    memmove(files, files + empty, (count - empty) * sizeof *files);
+    return (ssize_t)keep_runs(files, count - empty, same_size);
 }
 
-size_t files_keep_equal_heads(struct file **files, size_t count)
+ssize_t files_keep_equal_heads(struct file **files, size_t count)
 {
     size_t heads = 0;
 
@@ -233,13 +278,15 @@ size_t files_keep_equal_heads(struct file **files, size_t count)
             files[heads++] = files[i];
         }
     }
-    qsort(files, heads, sizeof *files, by_contents);
-    return keep_runs(files, heads, by_contents);
+    if (sort(files, heads, contents_key, by_contents) < 0) {
+        return -ENOMEM;
+    }
+    return (ssize_t)keep_runs(files, heads, same_contents);
 }
 
-void files_order_for_reading(struct file **files, size_t count)
+ssize_t files_order_for_reading(struct file **files, size_t count)
 {
-    qsort(files, count, sizeof *files, by_place);
+    return sort(files, count, place_key, by_place);
 }
 
 /* --- the result ------------------------------------------------------------------------------ */
@@ -306,12 +353,12 @@ int files_group(struct groups *groups, struct file **files, size_t count, bool e
         groups_free(groups);
         return -ENOMEM;
     }
-    qsort(files, known, sizeof *files, by_contents);
+    if (sort(files, known, contents_key, by_contents) < 0) {
+        groups_free(groups);
+        return -ENOMEM;
+    }
     for (size_t i = 0; i < known;) {
-        size_t end = i + 1;
-        while (end < known && compare_contents(files[i], files[end]) == 0) {
-            end++;
-        }
+        size_t end = end_of_run(files, i, known, same_contents);
         add_group(groups, &used, &files[i], end - i);
         i = end;
     }

@@ -70,20 +70,20 @@ bool file_path(const struct file *file, char *path, size_t size);
 /* The order of paths as byte strings. */
 int file_compare_paths(const struct file *a, const struct file *b);
 
-/* --- sorting: all in place, all return how many are left in front ---------------------------- */
+/* --- sorting: in place; the results are how many files are left in front, or -ENOMEM ---------- */
 
-/* Makes of the names of one inode one file: the first name, with the others in `next` if `links`,
- * else without them. */
-size_t files_join_links(struct file **files, size_t count, bool links);
+/* Makes of the names of one inode one file, the first name, with the others in `next` if `links`, else
+ * without them. Sorts by size. */
+ssize_t files_join_links(struct file **files, size_t count, bool links);
 
-/* Keeps the files that have others of their size, empty ones never. */
-size_t files_keep_equal_sizes(struct file **files, size_t count);
+/* Of files sorted by size: keeps those that have others of their size, empty ones never. */
+ssize_t files_keep_equal_sizes(struct file **files, size_t count);
 
 /* Keeps the files that have others of their size and head, and are larger than a head. */
-size_t files_keep_equal_heads(struct file **files, size_t count);
+ssize_t files_keep_equal_heads(struct file **files, size_t count);
 
-/* Puts files in the order in which their devices should read them. */
-void files_order_for_reading(struct file **files, size_t count);
+/* Sorts by lane, and there as the device should read. */
+ssize_t files_order_for_reading(struct file **files, size_t count);
 
 /* --- the result ------------------------------------------------------------------------------ */
 

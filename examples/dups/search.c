@@ -26,8 +26,8 @@
 /* A job of loomp's costs a few microseconds, most of all where a sleeper has to be woken for its
  * result; a file whose head the kernel still has costs little more. So a job reads several. */
 enum {
-    ENTRIES_PER_JOB = 64,
-    FILES_PER_JOB = 32,
+    ENTRIES_PER_JOB = 256,
+    FILES_PER_JOB = 128,
     BYTES_PER_JOB = 1024 * 1024,
     BATCHES_PER_THREAD = 4, /* so many jobs wait or run: the threads find the next without the loop */
     SOLID_STATE_THREADS = 16,
@@ -133,7 +133,6 @@ struct search {
     bool joined;
     struct file **candidates; /* of the stage */
     size_t candidate_count;
-    int sort_error;
 
     /* Added to by jobs, read by the loop; a figure that orders nothing. */
     _Atomic uint64_t bytes_done;
@@ -594,30 +593,51 @@ static void feed(struct lane *lane)
 
 /* --- from stage to stage --------------------------------------------------------------------- */
 
+/* Joins the names of inodes, once. 0 or -ENOMEM. */
+static int join_links(struct search *search)
+{
+    if (!search->joined) {
+        ssize_t count =
+            files_join_links(search->files, search->file_count, search->options.hard_links);
+        if (count < 0) {
+            return (int)count;
+        }
+        search->file_count = (size_t)count;
+        search->joined = true;
+    }
+    return 0;
+}
+
+static ssize_t first_candidates(struct search *search)
+{
+    int err = join_links(search);
+
+    if (err < 0) {
+        return err;
+    }
+    search->candidates = malloc((search->file_count + 1) * sizeof *search->candidates);
+    if (search->candidates == NULL) {
+        return -ENOMEM;
+    }
+    for (size_t i = 0; i < search->file_count; i++) {
+        search->candidates[i] = search->files[i];
+    }
+    return files_keep_equal_sizes(search->candidates, search->file_count);
+}
+
 /* In `compute`: who is to be read next, in which order. */
 static int sort(loomp_job *job)
 {
     struct search *search = job->data;
+    ssize_t count = search->stage == WALKING
+                        ? first_candidates(search)
+                        : files_keep_equal_heads(search->candidates, search->candidate_count);
 
-    if (search->stage == WALKING) {
-        search->file_count =
-            files_join_links(search->files, search->file_count, search->options.hard_links);
-        search->joined = true;
-        search->candidates = malloc((search->file_count + 1) * sizeof *search->candidates);
-        if (search->candidates == NULL) {
-            return -ENOMEM;
-        }
-        if (search->file_count > 0) {
-            memcpy(search->candidates, search->files,
-                   search->file_count * sizeof *search->candidates);
-        }
-        search->candidate_count = files_keep_equal_sizes(search->candidates, search->file_count);
-    } else {
-        search->candidate_count =
-            files_keep_equal_heads(search->candidates, search->candidate_count);
+    if (count >= 0) {
+        search->candidate_count = (size_t)count;
+        count = files_order_for_reading(search->candidates, search->candidate_count);
     }
-    files_order_for_reading(search->candidates, search->candidate_count);
-    return 0;
+    return count < 0 ? (int)count : 0;
 }
 
 /* Gives each lane its part of the candidates, which are sorted by lane. */
@@ -721,11 +741,10 @@ static void on_tick(struct ev_loop *ev, ev_timer *timer, int events)
     }
 }
 
-/* The next signal of this kind ends the process, should a device not answer. */
 static void on_signal(struct ev_loop *ev, ev_signal *watcher, int events)
 {
+    (void)ev;
     (void)events;
-    ev_signal_stop(ev, watcher);
     end(watcher->data, SEARCH_INTERRUPTED);
 }
 
@@ -933,13 +952,11 @@ enum search_end search_run(struct search *search, char *const *roots, size_t cou
 
 int search_groups(struct search *search, struct groups *groups)
 {
+    int err = join_links(search);
+
     progress_clear(&search->progress);
-    if (!search->joined) {
-        search->file_count =
-            files_join_links(search->files, search->file_count, search->options.hard_links);
-        search->joined = true;
-    }
-    return files_group(groups, search->files, search->file_count, search->options.empty);
+    return err < 0 ? err : files_group(groups, search->files, search->file_count,
+                                     search->options.empty);
 }
 
 size_t search_left_out(const struct search *search)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Owns the reading and hashing of files, with XXH3 of 128 bits. Bytes are hashed where they have been
- * read, while the cache has them. Any thread enters, with a file and a buffer of its own. */
+/* Owns the reading and hashing of files, with XXH3 of 128 bits. Bytes are hashed where they have
+ * been read, while the cache has them. Any thread enters, with a file and a buffer of its own. */
 #include "content.h"
 
 #include <errno.h>

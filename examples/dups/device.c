@@ -13,7 +13,9 @@
 #include <unistd.h>
 
 /* Volumes on volumes: deeper than this is a loop in a broken tree. */
-enum { DEPTH = 8 };
+enum {
+    DEPTH = 8
+};
 
 /* What is below a volume. */
 struct below {
@@ -62,7 +64,8 @@ static const char *name_of(const char *directory)
     return slash != NULL ? slash + 1 : directory;
 }
 
-/* Resolves a link to a device; of a partition, the directory of the disk, which is the one above. */
+/* Resolves a link to a device; of a partition, the directory of the disk, which is the one above.
+ */
 static bool find_disk(const char *link, char *directory)
 {
     char path[PATH_MAX];

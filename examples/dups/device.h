@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Which physical device a file system is on, and whether that is a disk that turns: read from a
- * sysfs tree and a mountinfo file, both of which are parameters, so that tests have recorded ones. */
+ * sysfs tree and a mountinfo file, both of which are parameters, so that tests have recorded ones.
+ */
 #ifndef DUPS_DEVICE_H
 #define DUPS_DEVICE_H
 

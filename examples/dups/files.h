@@ -9,12 +9,14 @@
 #include <sys/types.h>
 
 /* How much of a file its head is. */
-enum { HEAD_BYTES = 4096 };
+enum {
+    HEAD_BYTES = 4096
+};
 
 enum file_state {
-    FILE_SEEN,   /* nothing of it has been read */
-    FILE_HEAD,   /* `hash` is that of the head */
-    FILE_WHOLE,  /* `hash` is that of all of it */
+    FILE_SEEN,    /* nothing of it has been read */
+    FILE_HEAD,    /* `hash` is that of the head */
+    FILE_WHOLE,   /* `hash` is that of all of it */
     FILE_LEFT_OUT /* could not be read, or has changed */
 };
 
@@ -26,14 +28,14 @@ struct hash {
 struct directory;
 
 struct file {
-    struct file *next;             /* in the directory's list, later the next name of the inode */
+    struct file *next; /* in the directory's list, later the next name of the inode */
     const struct directory *in;
     dev_t dev;
     ino_t inode;
     off_t size;
     int64_t modified_ns;
     struct hash hash;
-    uint32_t lane;                 /* the queue of its device */
+    uint32_t lane; /* the queue of its device */
     enum file_state state;
     char name[];
 };
@@ -72,8 +74,8 @@ int file_compare_paths(const struct file *a, const struct file *b);
 
 /* --- sorting: in place; the results are how many files are left in front, or -ENOMEM ---------- */
 
-/* Makes of the names of one inode one file, the first name, with the others in `next` if `links`, else
- * without them. Sorts by size. */
+/* Makes of the names of one inode one file, the first name, with the others in `next` if `links`,
+ * else without them. Sorts by size. */
 ssize_t files_join_links(struct file **files, size_t count, bool links);
 
 /* Of files sorted by size: keeps those that have others of their size, empty ones never. */

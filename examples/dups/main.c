@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* dups: finds files with equal contents in directory trees, with a pool of threads for each physical
- * device. This file owns the options, the start, the end and the exit status. */
+/* dups: finds files with equal contents in directory trees, with a pool of threads for each
+ * physical device. This file owns the options, the start, the end and the exit status. */
 #include "output.h"
 #include "search.h"
 
@@ -112,7 +112,12 @@ static int take_rule(struct program *program, const char *text)
 /* Returns 0, 1 after --help, a negative errno. */
 static int take_options(struct program *program, int argc, char **argv)
 {
-    enum { SYSFS = 256, MOUNTINFO, POOL, JSON };
+    enum {
+        SYSFS = 256,
+        MOUNTINFO,
+        POOL,
+        JSON
+    };
     static const struct option options[] = {
         {"hard-links", no_argument, NULL, 'H'},
         {"empty", no_argument, NULL, 'z'},

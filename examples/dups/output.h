@@ -7,8 +7,8 @@
 
 #include <stdio.h>
 
-/* One path per line, groups separated by an empty line; with '\0' as `separator`, each path and each
- * empty one between the groups ends in that. */
+/* One path per line, groups separated by an empty line; with '\0' as `separator`, each path and
+ * each empty one between the groups ends in that. */
 void output_lines(FILE *out, const struct groups *groups, char separator);
 
 /* An object: "complete" and "left_out" as given, "groups" with "size" and "files". Bytes of names

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* One line on the terminal that tells how far the search is, and messages between its redrawings. */
+/* One line on the terminal that tells how far the search is, and messages between its redrawings.
+ */
 #ifndef DUPS_PROGRESS_H
 #define DUPS_PROGRESS_H
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Owns the course of a search. Its stages are walking, reading heads and reading whole files; what a
- * stage reads is read by SERIAL jobs in the pools of the devices, sorting in between is a job in
+/* Owns the course of a search. Its stages are walking, reading heads and reading whole files; what
+ * a stage reads is read by SERIAL jobs in the pools of the devices, sorting in between is a job in
  * `compute`, and one loop coordinates.
  *
  * Threads: every field of the search belongs to the loop, but for those that say otherwise. A batch
@@ -29,7 +29,8 @@ enum {
     ENTRIES_PER_JOB = 256,
     FILES_PER_JOB = 128,
     BYTES_PER_JOB = 1024 * 1024,
-    BATCHES_PER_THREAD = 4, /* so many jobs wait or run: the threads find the next without the loop */
+    BATCHES_PER_THREAD =
+        4, /* so many jobs wait or run: the threads find the next without the loop */
     SOLID_STATE_THREADS = 16,
     REFUSALS = 100, /* ticks */
 };
@@ -48,9 +49,9 @@ struct batch {
     struct lane *lane;
     struct batch *next;
     enum stage stage;
-    struct tree tree;             /* tree.found: directories, to be read and not read */
-    struct directory *read;       /* those that have been */
-    struct directory *elsewhere;  /* found, but on another device */
+    struct tree tree;            /* tree.found: directories, to be read and not read */
+    struct directory *read;      /* those that have been */
+    struct directory *elsewhere; /* found, but on another device */
     struct file **files;
     size_t count;
 };
@@ -82,7 +83,8 @@ struct volume {
     struct volume *next_request; /* guarded by search.lock */
     dev_t dev;
     const char *path;              /* of a directory in it */
-    struct lane *lane;             /* NULL until main has found it */
+    struct lane *answer;           /* of main, which it posts */
+    struct lane *lane;             /* NULL until then */
     struct directory *directories; /* that wait for it */
 };
 
@@ -97,7 +99,7 @@ struct seen {
         dev_t dev;
         ino_t inode;
         bool used;
-    } *entries;
+    } * entries;
     size_t room;
     size_t count;
 };
@@ -112,8 +114,8 @@ struct search {
     ev_signal terminate;
 
     enum stage stage;
-    bool sorting; /* between two stages */
-    bool over;    /* nothing is to be started any more */
+    bool sorting;      /* between two stages */
+    bool over;         /* nothing is to be started any more */
     loomp_group group; /* the jobs of the stage */
     bool notified;     /* it tells when it is empty */
     loomp_job sort;
@@ -162,8 +164,7 @@ static void print_notices(struct search *search, struct notice *notice)
         progress_clear(&search->progress);
         fputs("dups: ", stderr);
         progress_path(notice->path);
-        fprintf(stderr, ": %s\n",
-                notice->reason != NULL ? notice->reason : strerror(notice->err));
+        fprintf(stderr, ": %s\n", notice->reason != NULL ? notice->reason : strerror(notice->err));
     }
 }
 
@@ -274,11 +275,11 @@ static bool register_lane(struct search *search, struct lane *lane)
     return true;
 }
 
-/* Posted by main, which has set volume->lane. */
+/* Posted by main, with the answer in the volume. */
 static void volume_known(loomp_loop *loop, void *arg)
 {
     struct volume *volume = arg;
-    struct lane *lane = volume->lane;
+    struct lane *lane = volume->answer;
     struct search *search = lane->search;
     struct directory *directories = volume->directories;
 
@@ -288,6 +289,7 @@ static void volume_known(loomp_loop *loop, void *arg)
         fail(search, "no memory");
         return;
     }
+    volume->lane = lane;
     volume->directories = NULL;
     enqueue_all(search, directories);
     feed(lane);
@@ -298,7 +300,8 @@ static void volume_known(loomp_loop *loop, void *arg)
 
 static bool seen_put(struct seen *seen, dev_t dev, ino_t inode)
 {
-    size_t at = (size_t)(((uint64_t)inode * 0x9e3779b97f4a7c15u) ^ (uint64_t)dev * 0xff51afd7ed558ccdu);
+    size_t at =
+        (size_t)(((uint64_t)inode * 0x9e3779b97f4a7c15u) ^ (uint64_t)dev * 0xff51afd7ed558ccdu);
 
     for (at %= seen->room; seen->entries[at].used; at = (at + 1) % seen->room) {
         if (seen->entries[at].dev == dev && seen->entries[at].inode == inode) {
@@ -330,8 +333,8 @@ static int seen_add(struct seen *seen, dev_t dev, ino_t inode)
     return seen_put(seen, dev, inode) ? 1 : 0;
 }
 
-/* On the device's pool. Goes on with the directories that it finds there, so that a job is worth its
- * hand-over; what it leaves, others read. */
+/* On the device's pool. Goes on with the directories that it finds there, so that a job is worth
+ * its hand-over; what it leaves, others read. */
 static void walk(struct batch *batch)
 {
     size_t entries = 0;
@@ -655,9 +658,7 @@ static void deal(struct search *search)
         lane->files_end = file;
         /* Few files are spread over all threads. */
         size_t share = (size_t)(file - lane->files) / (lane->batch_count + 1);
-        lane->files_per_job = share < 1               ? 1
-                              : share > FILES_PER_JOB ? FILES_PER_JOB
-                                                      : share;
+        lane->files_per_job = share < 1 ? 1 : share > FILES_PER_JOB ? FILES_PER_JOB : share;
     }
 }
 
@@ -678,8 +679,8 @@ static void sorted(loomp_job *job, int status)
         uint64_t size = (uint64_t)search->candidates[i]->size;
         bytes += search->stage == HEADS && size > HEAD_BYTES ? HEAD_BYTES : size;
     }
-    progress_draw(&search->progress, atomic_load_explicit(&search->bytes_done,
-                                                          memory_order_relaxed));
+    progress_draw(&search->progress,
+                  atomic_load_explicit(&search->bytes_done, memory_order_relaxed));
     progress_begin(&search->progress, search->stage == HEADS ? "heads" : "whole files",
                    search->candidate_count, bytes);
     deal(search);
@@ -704,8 +705,8 @@ static void next_stage(struct search *search)
     }
 }
 
-/* Goes on to the next stage if nothing of this one is left. While something is under way the group's
- * notice comes back here. */
+/* Goes on to the next stage if nothing of this one is left. While something is under way the
+ * group's notice comes back here. */
 static void settle(struct search *search)
 {
     bool left = search->volumes_unknown > 0;
@@ -867,7 +868,7 @@ static bool serve(struct search *search, struct volume *volume)
     if (lane == NULL) {
         return false;
     }
-    volume->lane = lane; /* the loop reads it in the post */
+    volume->answer = lane;
     if (loomp_post(search->loop, volume_known, volume) < 0) {
         fprintf(stderr, "dups: %s\n", loomp_error());
         return false;
@@ -955,8 +956,8 @@ int search_groups(struct search *search, struct groups *groups)
     int err = join_links(search);
 
     progress_clear(&search->progress);
-    return err < 0 ? err : files_group(groups, search->files, search->file_count,
-                                     search->options.empty);
+    return err < 0 ? err
+                   : files_group(groups, search->files, search->file_count, search->options.empty);
 }
 
 size_t search_left_out(const struct search *search)

@@ -37,8 +37,8 @@ enum search_end {
 /* NULL without memory. The options are copied, the rules and texts in them are not. */
 struct search *search_new(loomp_runtime *runtime, const struct search_options *options);
 
-/* Searches these directories. Called once, on a plain thread, because it opens the pools; blocks. The
- * runtime must be stopped before anything else is asked of the search. */
+/* Searches these directories. Called once, on a plain thread, because it opens the pools; blocks.
+ * The runtime must be stopped before anything else is asked of the search. */
 enum search_end search_run(struct search *search, char *const *roots, size_t count);
 
 /* What is known. 0 or -ENOMEM. To be freed with groups_free, before search_free. */

@@ -7,8 +7,8 @@
 
 /* What one piece of work reads, and what it finds. */
 struct tree {
-    struct arena arena;          /* of all that is found */
-    struct directory *found;     /* directories inside, in front of what was there */
+    struct arena arena;      /* of all that is found */
+    struct directory *found; /* directories inside, in front of what was there */
     struct notice *notices;
     bool one_file_system;
 };

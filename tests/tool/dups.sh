@@ -274,6 +274,19 @@ else
     echo "not tried: files that root cannot read"
 fi
 
+# --- the guide ------------------------------------------------------------------------------------
+
+awk '
+    /^```c$/ { inside = 1; next }
+    /^```$/ { inside = 0 }
+    inside && $0 != "/* search.c */" && $0 != "" { print }
+' "$top_srcdir/doc/guide/devices.md" >"$scratch/shown"
+[ -s "$scratch/shown" ] || fail "the guide shows nothing of dups"
+while IFS= read -r line; do
+    grep -q -F -e "$line" "$top_srcdir/examples/dups/search.c" ||
+        fail "devices.md shows a line that search.c lacks: $line"
+done <"$scratch/shown"
+
 # --- a real tree ----------------------------------------------------------------------------------
 
 # set_of NUL-SEPARATED: a line per group, of the inodes in it, because which name stands for an inode

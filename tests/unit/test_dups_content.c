@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The example dups: hashes are those of the bytes in the file, however it is read, and a file that is
- * not what was found gets none. */
+/* The example dups: hashes are those of the bytes in the file, however it is read, and a file that
+ * is not what was found gets none. */
 #define SUITE "dups_content"
 #include "harness.h"
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The example dups: which pool a file system gets, on recorded trees of sysfs and lists of mounts. */
+/* The example dups: which pool a file system gets, on recorded trees of sysfs and lists of mounts.
+ */
 #define SUITE "dups_device"
 #include "harness.h"
 

@@ -139,7 +139,7 @@ static bool describe(struct device *device, const char *link)
         return false;
     }
     name_pool(device, major_, minor_);
-    snprintf(device->name, sizeof device->name, "%s", name_of(directory));
+    snprintf(device->name, sizeof device->name, "%.63s", name_of(directory));
     device->rotational = below.rotational;
     return true;
 }

@@ -6,15 +6,80 @@
 
 #include "device.h"
 
+#include <ftw.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
 
 static struct device found;
+static char sysfs[] = "dups-sysfs.XXXXXX";
+
+/* Makes the directories above a path. */
+static void make_above(char *path)
+{
+    for (char *slash = strchr(path, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        mkdir(path, 0777);
+        *slash = '/';
+    }
+}
+
+/* One line of the record. */
+static bool make_entry(char *line)
+{
+    char path[PATH_MAX];
+    char *rest = strchr(line, ' ');
+
+    if (line[0] == '#') {
+        return true;
+    }
+    if (rest == NULL) {
+        return false;
+    }
+    line[strcspn(line, "\n")] = '\0';
+    *rest++ = '\0';
+    if (snprintf(path, sizeof path, "%s/%s", sysfs, line) >= (int)sizeof path) {
+        return false;
+    }
+    make_above(path);
+    if (strncmp(rest, "-> ", 3) == 0) {
+        return symlink(rest + 3, path) == 0;
+    }
+    FILE *file = fopen(path, "we");
+    bool good = file != NULL && fprintf(file, "%s\n", rest) > 0;
+    return file != NULL && fclose(file) == 0 && good;
+}
+
+/* Makes the tree of sysfs from its record. */
+static bool make_sysfs(void)
+{
+    FILE *record = fopen(LOOMP_TEST_DATA "/sysfs/machine", "re");
+    char line[512];
+    bool good = record != NULL && mkdtemp(sysfs) != NULL;
+
+    while (good && fgets(line, sizeof line, record) != NULL) {
+        good = make_entry(line);
+    }
+    if (record != NULL) {
+        fclose(record);
+    }
+    return good;
+}
+
+static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *where)
+{
+    (void)st;
+    (void)type;
+    (void)where;
+    return remove(path);
+}
 
 /* The device's pool. */
 static const char *pool_of(unsigned major_, unsigned minor_)
 {
-    device_of(&found, LOOMP_TEST_DATA "/sysfs", LOOMP_TEST_DATA "/sysfs/mounts/plain",
-              makedev(major_, minor_), "");
+    device_of(&found, sysfs, LOOMP_TEST_DATA "/sysfs/mounts/plain", makedev(major_, minor_), "");
     return found.pool;
 }
 
@@ -24,7 +89,7 @@ static const char *pool_of_mount(const char *mounts, unsigned minor_, const char
     char file[512];
 
     snprintf(file, sizeof file, "%s/sysfs/mounts/%s", LOOMP_TEST_DATA, mounts);
-    device_of(&found, LOOMP_TEST_DATA "/sysfs", file, makedev(0, minor_), path);
+    device_of(&found, sysfs, file, makedev(0, minor_), path);
     return found.pool;
 }
 
@@ -131,5 +196,11 @@ TEST(file_systems_without_a_device_are_one_device_that_does_not_turn)
 
 int main(int argc, char **argv)
 {
-    return harness_run(argc, argv);
+    if (!make_sysfs()) {
+        fprintf(stderr, "the tree of sysfs cannot be made here\n");
+        return 1;
+    }
+    int status = harness_run(argc, argv);
+    nftw(sysfs, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+    return status;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What was accepted long before it could be queued, and then found its queue full: a list without a
+/* What a pool has to take though its queue is full, or which must not wait behind it: a list without a
  * limit, because the items bring their own links. Oldest first. */
 #ifndef LP_HANDOFF_OVERFLOW_H
 #define LP_HANDOFF_OVERFLOW_H

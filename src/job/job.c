@@ -62,6 +62,36 @@ static void finish_item(struct lp_item *item)
 
 _Static_assert(offsetof(struct lp_job_words, item) == 0, "finish_item finds the job by its words");
 
+/* Makes sure somebody takes what was pushed. The job may be gone already; its group is held. */
+static void announce(loomp_pool *pool, uint32_t kind, loomp_group *group)
+{
+    if (kind == LOOMP_GANG) {
+        lp_teams_wake_for_gang(pool);
+    } else {
+        lp_teams_wake_for_serial(pool);
+    }
+    if (group) {
+        lp_graph_offer(group, pool, kind);
+    }
+}
+
+/* A job without a home is done, but not here: some thread of its pool calls done, which may be one that
+ * waits for its group. The job may be gone when this returns. */
+static void finish_on_pool(loomp_job *job)
+{
+    struct lp_job_words *words = lp_job_words(job);
+    struct loomp_pool *pool = words->pool;
+    loomp_group *group = words->group;
+    if (group) {
+        lp_group_join(group); /* ours, while we are not through with the group */
+    }
+    lp_overflow_put(&pool->late_serial, &words->late, job, group);
+    announce(pool, LOOMP_SERIAL, group);
+    if (group) {
+        lp_group_leave(group, 0);
+    }
+}
+
 /* Work has ended or will not run. here: this thread may call done itself. The job may be gone when
  * this returns. */
 static void complete(loomp_job *job, int32_t status, bool here)
@@ -74,7 +104,7 @@ static void complete(loomp_job *job, int32_t status, bool here)
     } else if (here) {
         finish(job);
     } else {
-        lp_teams_push_done(words->pool, &words->item);
+        finish_on_pool(job);
     }
 }
 
@@ -112,6 +142,11 @@ static int32_t call_work(loomp_job *job)
 static void run(loomp_job *job, bool done_here)
 {
     struct lp_job_words *words = lp_job_words(job);
+    /* relaxed: handed over with the job */
+    if (atomic_load_explicit(&words->state, memory_order_relaxed) == LOOMP_JOB_ENDED) {
+        finish(job); /* all that is left (finish_on_pool) */
+        return;
+    }
     /* Not the thread's usual control if this job runs while another waits below it. */
     uint64_t entered_with = lp_fp_control();
     /* A thread of the application's keeps its own. */
@@ -234,19 +269,6 @@ static void push_late(loomp_job *job)
     struct loomp_pool *pool = words->pool;
     lp_overflow_put(job->kind == LOOMP_GANG ? &pool->late_gangs : &pool->late_serial, &words->late,
                     job, words->group);
-}
-
-/* Makes sure somebody takes what was pushed. The job may be gone already; its group is held. */
-static void announce(loomp_pool *pool, uint32_t kind, loomp_group *group)
-{
-    if (kind == LOOMP_GANG) {
-        lp_teams_wake_for_gang(pool);
-    } else {
-        lp_teams_wake_for_serial(pool);
-    }
-    if (group) {
-        lp_graph_offer(group, pool, kind);
-    }
 }
 
 /* The queue is full: waits for room if that is the policy. 0 or -EAGAIN. */
@@ -472,21 +494,37 @@ int loomp_cancel(loomp_job *job)
     }
 }
 
-/* Each pool's queues, for what concerns all jobs of a group. */
-static void withdraw_from(loomp_pool *pool, loomp_group *group)
+/* Takes a group's jobs out of the queues of a pool. All before the first is completed: a job without a
+ * home goes back to its pool. */
+static struct lp_overflow_link *take_all(loomp_pool *pool, loomp_group *group,
+                                         struct lp_overflow_link *list)
 {
     uint32_t all = 1u << LOOMP_SERIAL | 1u << LOOMP_TASKS | 1u << LOOMP_GANG;
     uint64_t cursors[2][LP_PRIORITIES] = {{0}};
     loomp_job *job;
     while ((job = lp_graph_take_tagged(pool, all, group, cursors))) {
-        complete(job, -ECANCELED, false); /* the job may be gone from here on */
+        struct lp_overflow_link *link = &lp_job_words(job)->late;
+        *link = (struct lp_overflow_link){.next = list, .item = job};
+        list = link;
     }
+    return list;
 }
 
 void lp_jobs_withdraw(loomp_runtime *runtime, loomp_group *group)
 {
-    withdraw_from(runtime->compute, group);
-    withdraw_from(runtime->blocking, group);
+    struct lp_overflow_link *list = take_all(runtime->compute, group, NULL);
+    list = take_all(runtime->blocking, group, list);
+    while (list) {
+        loomp_job *job = list->item;
+        list = list->next;
+        if (atomic_load_explicit(&lp_job_words(job)->state, memory_order_relaxed) ==
+            LOOMP_JOB_ENDED) {
+            finish_on_pool(job); /* it had been on its way to its done */
+        } else {
+            complete(job, -ECANCELED, false);
+        }
+        /* the job may be gone from here on */
+    }
 }
 
 bool loomp_cancelled(void)

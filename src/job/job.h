@@ -25,26 +25,25 @@
  *   PENDING  RUNNING  as QUEUED, though it may not be queued yet: nobody withdraws it by its place
  *   QUEUED   ENDED    loomp_cancel, loomp_group_cancel, after they withdrew it; also from PENDING
  *   QUEUED   IDLE     the submitter, if no queue takes it   store
+ *   PENDING  ENDED    whoever makes the group empty, if it is not to run
  *   RUNNING  ENDED    the thread that ran it                store
  *   ENDED    IDLE     the thread that calls done, before    store
  *
  * Between the steps exactly one thread owns the job; queues and stacks hand it on with release and
  * acquire, so the stores need no more than release, for those who only look at the state. */
 struct __attribute__((may_alias)) lp_job_words {
-    struct lp_item item; /* on its home's stack, or on the pool's */
+    struct lp_item item; /* on its home's stack */
     struct loomp_runtime *runtime;
     struct loomp_loop *home; /* NULL: done runs on the pool's threads */
     struct loomp_pool *pool;
     struct loomp_group *group;
     union {
         struct lp_waiter after;       /* PENDING: for the group that the job starts after */
-        struct lp_overflow_link late; /* PENDING, and its queue is full */
-        struct {
-            struct loomp_job *outer; /* the job that waits below this one on the same thread */
-            struct lp_ring *ring;    /* QUEUED: where, for loomp_cancel ... */
-            uint64_t position;       /* ... which is UINT64_MAX until it is there */
-        };
+        struct lp_overflow_link late; /* beside its queue, which was full; ENDED, and no home */
+        struct loomp_job *outer;      /* RUNNING: the job below it on the same thread */
     };
+    struct lp_ring *ring; /* QUEUED: where, for loomp_cancel ... */
+    uint64_t position;    /* ... which is UINT64_MAX until it is there */
     uint64_t fp_control;     /* the submitter's, with LOOMP_FP_ENV */
     _Atomic uint32_t state;  /* LOOMP_JOB_*, LP_JOB_PENDING */
     _Atomic uint32_t cancel; /* set by loomp_cancel, read by the runner and by loomp_cancelled */

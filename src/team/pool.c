@@ -133,7 +133,8 @@ static bool any(struct lp_ring *rings)
     return false;
 }
 
-/* What is late was accepted before most of what waits: nothing but HIGH goes before it. */
+/* What is late was accepted before most of what waits, or is nearly done: nothing but HIGH goes before
+ * it. */
 static void *take(struct lp_ring *rings, struct lp_overflow *late)
 {
     void *item = lp_ring_pop(&rings[0]);

@@ -114,7 +114,7 @@ struct loomp_pool {
 
     struct lp_ring serial[LP_PRIORITIES]; /* [0] is the most urgent */
     struct lp_ring gangs[LP_PRIORITIES];
-    struct lp_overflow late_serial; /* what had to be queued when there was no room */
+    struct lp_overflow late_serial; /* beside the queues, without a limit; also dones */
     struct lp_overflow late_gangs;
     struct lp_completions dones; /* for jobs without a home that did not run here */
 

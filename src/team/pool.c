@@ -220,6 +220,17 @@ void *lp_pool_take_gang(struct loomp_pool *pool)
     return item;
 }
 
+bool lp_pool_peek_gang(struct loomp_pool *pool, uint64_t *note)
+{
+    unsigned first = lp_first_row(pool->gang.takes);
+    bool found = !lp_overflow_maybe_nonempty(&pool->late_gangs) &&
+                 lp_ring_peek(&pool->gangs[first], 0, note);
+    for (unsigned row = 0; !found && row < LP_PRIORITIES; row++) {
+        found = lp_ring_peek(&pool->gangs[row], 0, note);
+    }
+    return found;
+}
+
 void *lp_pool_take_serial_tagged(struct loomp_pool *pool, const void *tag,
                                  struct lp_queue_cursors *cursors)
 {

@@ -299,6 +299,9 @@ bool lp_pool_has_gang(struct loomp_pool *pool);
 void *lp_pool_take_serial(struct loomp_pool *pool, struct lp_taker *taker);
 void *lp_pool_take_gang(struct loomp_pool *pool);
 
+/* The note of what lp_pool_take_gang would give now; false if that cannot be said. By the leader. */
+bool lp_pool_peek_gang(struct loomp_pool *pool, uint64_t *note);
+
 /* An item with that tag, for a thread that waits. cursors as lp_queues_take_tagged's. */
 struct lp_gang_cursors {
     uint64_t at[LP_PRIORITIES];

@@ -82,8 +82,10 @@ void loomp_job_init(loomp_job *job, loomp_work_fn work, loomp_done_fn done);
  * in the order of their submission. More urgent jobs start first, but for one start in 32, which the
  * less urgent get so that they are not starved.
  *
- * TASKS jobs run together in one parallel region and are done when all tasks they created are. A
- * GANG runs alone. While either is under way its `width` threads are taken from the SERIAL jobs.
+ * TASKS jobs run together in one parallel region and are done when all tasks they created are. Those
+ * that wait when the region begins, and as many as there are threads, begin together; one that comes
+ * later begins when one of them ends, as libomp's threads that are idle in the region can be given
+ * tasks but no job. A GANG runs alone. While either is under way its `width` threads are taken from the SERIAL jobs.
  *
  * Any thread; does not block (but see queue_policy = "block"), allocates
  * nothing. From acceptance until `done` begins the job is loomp's: only loomp_cancel and

@@ -115,5 +115,16 @@ AC_DEFUN([LOOMP_DEPENDENCIES], [
             return MHD_is_feature_supported(MHD_FEATURE_EPOLL) == MHD_NO;
         ]])
 
+    LOOMP_LIBRARY([libxxhash], [LIBXXHASH], [libxxhash], [-lxxhash],
+        [libxxhash 0.8 or newer is missing or does not link (Debian: libxxhash-dev, Fedora: xxhash-devel, Spack: xxhash).],
+        [[
+            #include <xxhash.h>
+            #if XXH_VERSION_NUMBER < 800
+            #error "too old"
+            #endif
+        ]], [[
+            return (int)XXH3_128bits("", 0).low64;
+        ]])
+
     AC_SUBST([CUNIT_MISSING], [$loomp_missing_cunit])
 ])

@@ -20,8 +20,8 @@ typedef struct loomp_job loomp_job;
 typedef int (*loomp_work_fn)(loomp_job *job);
 
 /* Called exactly once per accepted job, on the home loop, never inside the submitting call, with
- * work's result, or -ECANCELED if work did not run. loomp touches the job no more once it has
- * begun: it may free or resubmit the job. */
+ * work's result, or -ECANCELED or -ETIMEDOUT (deadline_s) if work did not run. loomp touches the job
+ * no more once it has begun: it may free or resubmit the job. */
 typedef void (*loomp_done_fn)(loomp_job *job, int status);
 
 /* job.kind: how `work` uses OpenMP. */
@@ -116,7 +116,7 @@ bool loomp_job_cancelled(const loomp_job *job);
 
 /* Memory that ends with the job, after its done: at least `bytes` of it, aligned to 64, not cleared.
  * Only in the job's work, on the thread that runs it, and in its done. Allocates only until the
- * thread's store is warm. NULL without memory. */
+ * thread's store is warm, but for requests of more than 64 KiB. NULL without memory, or elsewhere. */
 void *loomp_scratch(loomp_job *job, size_t bytes);
 
 #define LOOMP_JOB_IDLE 0    /* not under way: new, or done has begun */

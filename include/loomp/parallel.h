@@ -18,8 +18,8 @@ typedef int (*loomp_for_fn)(int64_t begin, int64_t end, void *arg);
  * end, each once, on the threads of `compute`, several at a time. grain 0: range / (8 x threads), at
  * least 1. An error keeps chunks that have not begun from beginning. begin >= end does nothing.
  *
- * On a plain thread it blocks. In a SERIAL job the caller does chunks too. In a GANG job, between
- * its regions, and in a TASKS job it runs on their team. Inside a region or a child task the
+ * On a plain thread, and in a job of a blocking pool, it blocks. In other SERIAL jobs the caller does
+ * chunks too. In a GANG job, between its regions, and in a TASKS job it runs on their team. Inside a region or a child task the
  * caller does all chunks. Returns 0 or the first error (of body; -ECANCELED when the job around it
  * is cancelled and not all chunks have begun); -EDEADLK on a loop: use loomp_for_async; -EINVAL,
  * -EAGAIN, -ESHUTDOWN, -EOWNERDEAD. Allocates nothing once warm. */
@@ -54,8 +54,9 @@ int loomp_for_reduce(loomp_runtime *runtime, int64_t begin, int64_t end, int64_t
 
 /* Calls f(f_arg) and g(g_arg) and returns when both have returned: at the same time if a thread has
  * time for the second, one after the other if not. On a team thread f runs here. Nests to any depth.
- * Blocks. Returns f's result if it is not 0, or else g's; -EDEADLK on a loop; -EINVAL, -ESHUTDOWN,
- * -EOWNERDEAD; then neither was called. */
+ * Blocks. Returns f's result if it is not 0, or else g's; -ECANCELED (the job around it was cancelled,
+ * or loomp_stop_now came, before g had begun); -EDEADLK on a loop; -EINVAL, -EAGAIN (queue_limit, not
+ * on a team thread), -ESHUTDOWN, -EOWNERDEAD; then neither was called. */
 int loomp_join(loomp_runtime *runtime, int (*f)(void *arg), void *f_arg, int (*g)(void *arg),
                void *g_arg);
 

@@ -2,19 +2,20 @@
 /* Owns the local queue of a worker. Push, pop and pop_tagged are the owner's, any thread enters the
  * rest but init and fini.
  *
- * Indices count up from 0; an index has the cell at index & mask. The owner fills the cell at bottom
- * and takes from below it, so it uses an index again and again; thieves move top up by one at a time.
+ * Indices count up from 0; an index has the cell at index & mask. The owner fills the cell at
+ * bottom and takes from below it, so it uses an index again and again; thieves move top up by one
+ * at a time.
  *
- * A cell's word is stamp << 1 | full. Each filling has a new stamp (a ticket is stamp and cell), so a
- * word never comes back: no ABA, and whoever clears the full bit by compare-exchange owns exactly
+ * A cell's word is stamp << 1 | full. Each filling has a new stamp (a ticket is stamp and cell), so
+ * a word never comes back: no ABA, and whoever clears the full bit by compare-exchange owns exactly
  * the item that it read before. Nothing else gives items out; top and bottom are only bounds:
  *
  *   between pushes no cell of an index below top or at or above bottom is full       (1)
  *
  * All memory zero is an empty deque, so its pages cost nothing until they are used.
  *
- * The owner keeps (1) at its end: pop clears the bit first and lowers bottom afterwards. At the other
- * end top moves from t to t + 1 only by a compare-exchange of a thread that has
+ * The owner keeps (1) at its end: pop clears the bit first and lowers bottom afterwards. At the
+ * other end top moves from t to t + 1 only by a compare-exchange of a thread that has
  *
  *   read top == t, then bottom > t, then a word of t's cell without the bit          (thief)
  *
@@ -24,18 +25,18 @@
  *   stores the word of t, then bottom = t + 1, then reads top                        (owner)
  *
  * - It reads a top below t. All these accesses to top and bottom are seq_cst. A thief that reads
- *   top == t then does so later in their single order than the owner, so it reads that bottom or one
- *   that the owner stored later, which are all at least releases: it sees the word of this filling,
- *   or a later word. A thief with an older word does not exist.
+ *   top == t then does so later in their single order than the owner, so it reads that bottom or
+ *   one that the owner stored later, which are all at least releases: it sees the word of this
+ *   filling, or a later word. A thief with an older word does not exist.
  * - It reads t or more. Then such a thief may be on its way. The owner takes the item back, by
  *   compare-exchange as everybody, and puts it at a higher index; if it does not get the item back,
  *   somebody has it, which is as good.
  * - An index that was never used before (`high`) needs no look: nobody has read a bottom above it
  *   before the owner's store, so who reads one sees the word.
  *
- * Therefore pop leaves bottom where it is when it takes the item at top: there the next push would be
- * in the second case. The cell stays behind, empty, and the pushes and pops above it have a top that
- * does not move, until a thief passes it.
+ * Therefore pop leaves bottom where it is when it takes the item at top: there the next push would
+ * be in the second case. The cell stays behind, empty, and the pushes and pops above it have a top
+ * that does not move, until a thief passes it.
  *
  * That a cell is empty when the owner fills it: its index is at or above bottom, (1), and the index
  * one lap before is below top. Whoever emptied it has read item and tag before, and the owner has
@@ -115,11 +116,15 @@ static void pass_empty_cells(struct lp_deque *deque)
     }
 }
 
-/* Drops empty cells at both ends. Returns the index to fill instead of `index`. */
+/* Drops empty cells at the front and, if that is not enough, at the back. Returns the index to fill
+ * instead of `index`. */
 static uint64_t make_room(struct lp_deque *deque, uint64_t index)
 {
     pass_empty_cells(deque);
     deque->top_seen = atomic_load_explicit(&deque->top, memory_order_acquire);
+    if (index - deque->top_seen <= deque->mask) {
+        return index;
+    }
     while (index > deque->top_seen &&
            !(atomic_load_explicit(&cell_at(deque, index - 1)->word, memory_order_acquire) &
              LP_DEQUE_FULL)) {

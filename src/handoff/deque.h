@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* The local queue of a worker: bounded, no locks, no allocation after init. One thread, the owner,
  * puts items in and takes the newest; other threads, the thieves, take the oldest; and any thread
- * takes an item out of the middle, by its ticket (to cancel it) or by its tag (to help with the jobs
- * of one group). At most one of pop, pop_tagged, steal, withdraw and take_tagged gets an item. */
+ * takes an item out of the middle, by its ticket (to cancel it) or by its tag (to help with the
+ * jobs of one group). At most one of pop, pop_tagged, steal, withdraw and take_tagged gets an
+ * item. */
 #ifndef LP_HANDOFF_DEQUE_H
 #define LP_HANDOFF_DEQUE_H
 
@@ -28,8 +29,8 @@ struct lp_deque {
     struct lp_deque_cell *cells;
     uint64_t mask;
     unsigned shift; /* capacity == 1 << shift */
-    /* The owner's: bottom is written by it and read by all, the rest is its alone. Thieves move top,
-     * which must not share a line with what the owner writes all the time. */
+    /* The owner's: bottom is written by it and read by all, the rest is its alone. Thieves move
+     * top, which must not share a line with what the owner writes all the time. */
     LP_OWN_LINE _Atomic uint64_t bottom; /* above every item */
     uint64_t high;                       /* the indices from here on were never used */
     uint64_t stamp;                      /* how often a cell was filled */
@@ -41,13 +42,13 @@ struct lp_deque {
 int lp_deque_init(struct lp_deque *deque, unsigned capacity);
 void lp_deque_fini(struct lp_deque *deque);
 
-/* Owner. Puts an item in; false: the deque is full. An item that was taken out of the middle counts
- * until all the older or all the newer ones are gone.
+/* Owner. Puts an item in; false: the deque is full. What was taken out by ticket or tag counts as
+ * long as there are both older and newer items.
  *
- * *ticket (for lp_deque_withdraw) is written before anybody can get the item, and not after somebody
- * has: the item may be gone on return. It can be written more than once, and also if the answer is
- * false. 0 is nobody's ticket. The publication is ordered before the caller's later seq_cst loads (a
- * seq_cst store follows it). */
+ * *ticket (for lp_deque_withdraw) is written before anybody can get the item, and not after
+ * somebody has: the item may be gone on return. It can be written more than once, and also if the
+ * answer is false. 0 is nobody's ticket. The publication is ordered before the caller's later
+ * seq_cst loads (a seq_cst store follows it). */
 bool lp_deque_push(struct lp_deque *deque, void *item, const void *tag, uint64_t *ticket);
 
 /* Owner. The newest item; NULL: empty. */

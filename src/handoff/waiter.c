@@ -10,7 +10,7 @@ static void wake_thread(struct lp_waiter *waiter)
 {
     struct lp_thread_waiter *thread = (struct lp_thread_waiter *)(void *)waiter;
     _Atomic uint32_t *word = &thread->woken;
-    atomic_store_explicit(word, 1, memory_order_release);
+    atomic_store_explicit(word, LP_WOKEN, memory_order_release);
     /* The waiter may be gone from here on; the wake-up needs only the number of its address. */
     lp_futex_wake(word, 1);
 }
@@ -18,13 +18,30 @@ static void wake_thread(struct lp_waiter *waiter)
 void lp_thread_waiter_init(struct lp_thread_waiter *waiter)
 {
     waiter->waiter = (struct lp_waiter){.wake = wake_thread};
-    atomic_init(&waiter->woken, 0);
+    atomic_init(&waiter->woken, LP_ASLEEP);
+}
+
+void lp_thread_waiter_stir(struct lp_thread_waiter *waiter)
+{
+    uint32_t asleep = LP_ASLEEP; /* the end, if it has come, must stay */
+    if (atomic_compare_exchange_strong_explicit(&waiter->woken, &asleep, LP_STIRRED,
+                                                memory_order_release, memory_order_relaxed)) {
+        lp_futex_wake(&waiter->woken, 1);
+    }
+}
+
+void lp_thread_waiter_settle(struct lp_thread_waiter *waiter)
+{
+    uint32_t stirred = LP_STIRRED;
+    /* acquire: what the stirrer did before is seen */
+    atomic_compare_exchange_strong_explicit(&waiter->woken, &stirred, LP_ASLEEP,
+                                            memory_order_acquire, memory_order_relaxed);
 }
 
 bool lp_thread_waiter_sleep(struct lp_thread_waiter *waiter, uint64_t deadline_ns)
 {
     while (!lp_thread_waiter_woken(waiter)) {
-        if (!lp_futex_wait(&waiter->woken, 0, deadline_ns)) {
+        if (!lp_futex_wait(&waiter->woken, LP_ASLEEP, deadline_ns)) {
             return lp_thread_waiter_woken(waiter);
         }
     }

@@ -9,29 +9,36 @@
 #include <stdint.h>
 
 struct lp_waiter {
-    struct lp_waiter *next; /* of whoever it waits for */
+    struct lp_waiter *next;  /* of whoever it waits for */
+    struct lp_waiter **link; /* on the list of a group: what points to it; else NULL */
     /* Called once per registration, on any thread, sometimes with a lock of ours held: it does not
      * block, and it calls no user code. The waiter may be gone when it returns. */
     void (*wake)(struct lp_waiter *waiter);
-    int32_t status; /* set by the waker: what the wait came to, or LP_WAITER_HELP */
-    uint32_t helps; /* a bit for each kind of unstarted work of its group that it could do itself */
+    int32_t status; /* set by the waker: what the wait came to */
+    bool is_edge;   /* it is the waiter of a struct lp_edge (job/graph.h) */
 };
 
-/* Not the end of the wait: there is work that the waiter can do itself. No errno is positive here. */
-enum { LP_WAITER_HELP = 1 };
+enum { LP_ASLEEP = 0, LP_WOKEN, LP_STIRRED };
 
 /* A thread that sleeps. */
 struct lp_thread_waiter {
     struct lp_waiter waiter;
-    /* 0 until woken. Written by the waker (release) as its last touch but for the futex call, which
-     * needs only the address; read by the sleeper (acquire). */
+    /* LP_WOKEN is the end: written by the waker (release) as its last touch but for the futex call,
+     * which needs only the address. LP_STIRRED is not: whoever writes it keeps the sleeper from
+     * going away, by a lock. Read by the sleeper (acquire). */
     _Atomic uint32_t woken;
 };
 
 /* Before each registration. */
 void lp_thread_waiter_init(struct lp_thread_waiter *waiter);
 
-/* Sleeps until woken (true) or past the deadline (of lp_now_ns, UINT64_MAX: none). */
+/* Makes it look round, though its wait goes on. With a lock that keeps it from going away. */
+void lp_thread_waiter_stir(struct lp_thread_waiter *waiter);
+
+/* It has looked round: the next sleep is one again, unless the end has come. */
+void lp_thread_waiter_settle(struct lp_thread_waiter *waiter);
+
+/* Sleeps until woken or stirred (true) or past the deadline (of lp_now_ns, UINT64_MAX: none). */
 bool lp_thread_waiter_sleep(struct lp_thread_waiter *waiter, uint64_t deadline_ns);
 
 static inline bool lp_thread_waiter_woken(struct lp_thread_waiter *waiter)

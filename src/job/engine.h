@@ -12,7 +12,10 @@ struct loomp_runtime {
     /* Set while the gate is not down. */
     struct loomp_pool *compute;
     struct loomp_pool *blocking;
+    struct loomp_loop *first_loop; /* keeps the deadlines of jobs without a home */
     enum lp_queue_policy queue_policy;
+    /* Calls fn for every pool that there is; none goes away meanwhile. */
+    void (*each_pool)(void (*fn)(struct loomp_pool *pool, void *arg), void *arg);
 };
 
 #endif

@@ -1,10 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* Owns groups: the counter, the first error, who waits for zero.
+/* Owns groups: the counter, the first error, who is told of zero. Any thread enters.
  *
- * All that matters is in one word: the count, whether anybody waits, and the first error. So
- * whoever sees a count of zero may free the group: the compare-exchange that made it zero was the
- * last touch. With waiters, their list is taken before that compare-exchange, under a lock that is
- * not the group's own, and they are woken after it. */
+ * All that matters is in one word: the count, whether anybody waits, the first error, whether it has
+ * been reported. So whoever sees a count of zero may free the group: the compare-exchange that made
+ * it zero was the last touch. With waiters, their list is taken before that compare-exchange, under
+ * a lock that is not the group's own, and they are woken after it, with no lock held.
+ *
+ * A status is reported where zero is seen: by the compare-exchange that makes it zero, if there are
+ * waiters, and otherwise by who comes and finds zero. The first job to join after that begins a new
+ * life, without the error. An error that nobody has seen stays. */
+#include "job/group.h"
+
 #include "base/error.h"
 #include "base/self.h"
 #include "job/job.h"
@@ -14,28 +20,16 @@
 #include <pthread.h>
 #include <string.h>
 
-struct __attribute__((may_alias)) group_words {
-    _Atomic uint64_t word;
-    struct lp_waiter *waiters; /* guarded by the lock of this group */
-    /* The one notification. */
-    struct lp_item item;
-    struct lp_waiter waiter;
-    /* NULL: none pending. Claimed by who asks (compare-exchange), let go of on the loop (release). */
-    _Atomic(loomp_loop *) loop;
-    loomp_group_fn fn;
-    void *arg;
-};
-
-_Static_assert(sizeof(struct group_words) <= sizeof(((loomp_group *)0)->private_),
-               "a group has room for its words");
-
-#define COUNT_MASK 0x7fffffffull
-#define WAITED_FOR 0x80000000ull
+/* The lower half of the word; the upper one is the first error. */
+#define COUNT_MASK 0x1fffffffull
+#define CANCELLED 0x20000000ull  /* loomp_group_cancel, since the count was last zero */
+#define REPORTED 0x40000000ull   /* somebody has been told the status; only with a count of zero */
+#define WAITED_FOR 0x80000000ull /* the list of waiters is not empty */
 
 enum { LOCKS = 64 };
 
-/* Each guards the lists of the groups that hash to it. Only those who wait, and the job that ends a
- * wait, take one. */
+/* Each guards the lists of the groups that hash to it. Only those who wait, who look for what they
+ * could do meanwhile, and the job that ends a wait, take one. */
 static pthread_mutex_t locks[LOCKS] = {[0 ... LOCKS - 1] = PTHREAD_MUTEX_INITIALIZER};
 
 static pthread_mutex_t *lock_of(const loomp_group *group)
@@ -44,9 +38,14 @@ static pthread_mutex_t *lock_of(const loomp_group *group)
     return &locks[(address >> 4 ^ address >> 10) % LOCKS];
 }
 
-static struct group_words *words_of(loomp_group *group)
+void lp_group_lock(const loomp_group *group)
 {
-    return (struct group_words *)(void *)group->private_;
+    pthread_mutex_lock(lock_of(group));
+}
+
+void lp_group_unlock(const loomp_group *group)
+{
+    pthread_mutex_unlock(lock_of(group));
 }
 
 static int32_t status_in(uint64_t word)
@@ -71,19 +70,43 @@ void loomp_group_fini(loomp_group *group)
 
 void lp_group_join(loomp_group *group)
 {
-    struct group_words *words = words_of(group);
+    struct lp_group_words *words = lp_group_words(group);
     uint64_t word = atomic_load_explicit(&words->word, memory_order_relaxed);
     uint64_t next;
     do {
-        /* The first to come forgets the errors of the last time. */
-        next = word & COUNT_MASK ? word + 1 : 1;
+        if (word & COUNT_MASK) {
+            next = word + 1;
+        } else {
+            next = word & REPORTED ? 1 : (word & ~CANCELLED) + 1;
+        }
     } while (!atomic_compare_exchange_weak_explicit(&words->word, &word, next,
                                                     memory_order_relaxed, memory_order_relaxed));
+}
+
+bool lp_group_try_join(loomp_group *group)
+{
+    struct lp_group_words *words = lp_group_words(group);
+    uint64_t word = atomic_load_explicit(&words->word, memory_order_relaxed);
+    do {
+        if (!(word & COUNT_MASK)) {
+            return false;
+        }
+    } while (!atomic_compare_exchange_weak_explicit(&words->word, &word, word + 1,
+                                                    memory_order_relaxed, memory_order_relaxed));
+    return true;
 }
 
 static uint64_t with_status(uint64_t word, int32_t status)
 {
     return status && !status_in(word) ? word | (uint64_t)(uint32_t)status << 32 : word;
+}
+
+/* Nobody waits for these any more: takes each off the list, which the caller has emptied. */
+static void unlink_all(struct lp_waiter *list)
+{
+    for (struct lp_waiter *waiter = list; waiter; waiter = waiter->next) {
+        waiter->link = NULL;
+    }
 }
 
 static void wake_all(struct lp_waiter *list, int32_t status)
@@ -97,9 +120,8 @@ static void wake_all(struct lp_waiter *list, int32_t status)
 /* Leaves a group that is waited for. */
 static void leave_with_waiters(loomp_group *group, int32_t status)
 {
-    struct group_words *words = words_of(group);
-    pthread_mutex_t *lock = lock_of(group);
-    pthread_mutex_lock(lock);
+    struct lp_group_words *words = lp_group_words(group);
+    lp_group_lock(group);
     struct lp_waiter *list = words->waiters;
     uint64_t word = atomic_load_explicit(&words->word, memory_order_relaxed);
     uint64_t next;
@@ -108,6 +130,7 @@ static void leave_with_waiters(loomp_group *group, int32_t status)
         if (!(next & COUNT_MASK)) {
             words->waiters = NULL; /* put back below if somebody joins meanwhile */
             next &= ~WAITED_FOR;
+            next |= list ? REPORTED : 0;
         } else {
             words->waiters = list;
         }
@@ -115,7 +138,10 @@ static void leave_with_waiters(loomp_group *group, int32_t status)
     } while (!atomic_compare_exchange_weak_explicit(&words->word, &word, next,
                                                     memory_order_acq_rel, memory_order_relaxed));
     /* With zero the group may be gone from here on. */
-    pthread_mutex_unlock(lock);
+    if (!(next & COUNT_MASK)) {
+        unlink_all(list);
+    }
+    lp_group_unlock(group);
     if (!(next & COUNT_MASK)) {
         wake_all(list, status_in(next));
     }
@@ -123,7 +149,7 @@ static void leave_with_waiters(loomp_group *group, int32_t status)
 
 void lp_group_leave(loomp_group *group, int32_t status)
 {
-    struct group_words *words = words_of(group);
+    struct lp_group_words *words = lp_group_words(group);
     uint64_t word = atomic_load_explicit(&words->word, memory_order_relaxed);
     do {
         if ((word & COUNT_MASK) == 1 && (word & WAITED_FOR)) {
@@ -135,92 +161,113 @@ void lp_group_leave(loomp_group *group, int32_t status)
                                                     memory_order_acq_rel, memory_order_relaxed));
 }
 
-bool lp_group_is_empty(loomp_group *group, int32_t *status)
+bool lp_group_report(loomp_group *group, int32_t *status)
 {
-    uint64_t word = atomic_load_explicit(&words_of(group)->word, memory_order_acquire);
-    *status = status_in(word);
-    return !(word & COUNT_MASK);
-}
-
-bool lp_group_wait_with(loomp_group *group, struct lp_waiter *waiter, int32_t *status)
-{
-    struct group_words *words = words_of(group);
-    pthread_mutex_t *lock = lock_of(group);
-    pthread_mutex_lock(lock);
+    struct lp_group_words *words = lp_group_words(group);
+    /* acquire: all that the jobs did */
     uint64_t word = atomic_load_explicit(&words->word, memory_order_acquire);
     do {
-        if (!(word & COUNT_MASK)) {
-            pthread_mutex_unlock(lock);
-            *status = status_in(word);
+        if (word & COUNT_MASK) {
             return false;
         }
-        /* seq_cst: a helper then looks for work once more, and who offers work looks for waiters
-         * after it has queued it. */
-    } while (!atomic_compare_exchange_weak_explicit(&words->word, &word, word | WAITED_FOR,
-                                                    memory_order_seq_cst, memory_order_acquire));
-    waiter->next = words->waiters;
-    words->waiters = waiter;
-    pthread_mutex_unlock(lock);
+        *status = status_in(word);
+    } while (!(word & REPORTED) &&
+             !atomic_compare_exchange_weak_explicit(&words->word, &word, word | REPORTED,
+                                                    memory_order_acquire, memory_order_acquire));
     return true;
 }
 
-/* With the lock held: nobody waits any more. */
-static void clear_waited_for(struct group_words *words)
+bool lp_group_add_waiter(loomp_group *group, struct lp_waiter *waiter, int32_t *status)
 {
+    struct lp_group_words *words = lp_group_words(group);
+    uint64_t word;
+    do {
+        if (lp_group_report(group, status)) {
+            return false;
+        }
+        word = atomic_load_explicit(&words->word, memory_order_relaxed);
+        /* seq_cst: a helper then looks for work once more, and who offers work looks for waiters
+         * after it has queued it. */
+    } while (!(word & COUNT_MASK) ||
+             !atomic_compare_exchange_weak_explicit(&words->word, &word, word | WAITED_FOR,
+                                                    memory_order_seq_cst, memory_order_relaxed));
+    lp_waiter_insert(&words->waiters, waiter);
+    return true;
+}
+
+void lp_group_remove_waiter(loomp_group *group, struct lp_waiter *waiter)
+{
+    struct lp_group_words *words = lp_group_words(group);
+    *waiter->link = waiter->next;
+    if (waiter->next) {
+        waiter->next->link = waiter->link;
+    }
+    waiter->link = NULL;
     if (!words->waiters) {
         atomic_fetch_and_explicit(&words->word, ~WAITED_FOR, memory_order_relaxed);
     }
 }
 
-bool lp_group_wait_no_more(loomp_group *group, struct lp_waiter *waiter)
+bool lp_group_wait_with(loomp_group *group, struct lp_waiter *waiter, int32_t *status)
 {
-    struct group_words *words = words_of(group);
-    pthread_mutex_t *lock = lock_of(group);
-    bool found = false;
-    pthread_mutex_lock(lock);
-    for (struct lp_waiter **link = &words->waiters; *link; link = &(*link)->next) {
-        if (*link == waiter) {
-            *link = waiter->next;
-            clear_waited_for(words);
-            found = true;
-            break;
-        }
-    }
-    pthread_mutex_unlock(lock);
-    return found;
+    lp_group_lock(group);
+    bool waits = lp_group_add_waiter(group, waiter, status);
+    lp_group_unlock(group);
+    return waits;
 }
 
-void lp_group_offer(loomp_group *group, uint32_t kind)
+bool lp_group_is_waited_for(loomp_group *group)
 {
-    struct group_words *words = words_of(group);
-    /* seq_cst: pairs with lp_group_wait_with; the push before this was seq_cst too */
-    if (!(atomic_load_explicit(&words->word, memory_order_seq_cst) & WAITED_FOR)) {
+    /* seq_cst: pairs with lp_group_add_waiter; the push before this was seq_cst too */
+    return atomic_load_explicit(&lp_group_words(group)->word, memory_order_seq_cst) & WAITED_FOR;
+}
+
+/* ---- cancellation ------------------------------------------------------------------------------- */
+
+bool lp_group_is_cancelled(loomp_group *group)
+{
+    /* relaxed: a wish, which orders nothing */
+    uint64_t word = atomic_load_explicit(&lp_group_words(group)->word, memory_order_relaxed);
+    return word & CANCELLED || (group->flags & LOOMP_GROUP_CANCEL_ON_ERROR && status_in(word));
+}
+
+/* Marks a group that is not empty, and joins it. */
+static bool mark_cancelled(loomp_group *group)
+{
+    struct lp_group_words *words = lp_group_words(group);
+    uint64_t word = atomic_load_explicit(&words->word, memory_order_relaxed);
+    do {
+        if (!(word & COUNT_MASK)) {
+            return false;
+        }
+    } while (!atomic_compare_exchange_weak_explicit(&words->word, &word, (word + 1) | CANCELLED,
+                                                    memory_order_seq_cst, memory_order_relaxed));
+    return true;
+}
+
+void loomp_group_cancel(loomp_group *group)
+{
+    struct lp_ledger *ledger = &lp_tracked;
+    if (!group || !group->runtime_ ||
+        atomic_load_explicit(&ledger->gate, memory_order_relaxed) == LP_GATE_CHILD) {
         return;
     }
-    struct lp_waiter *helpers = NULL;
-    pthread_mutex_t *lock = lock_of(group);
-    pthread_mutex_lock(lock);
-    for (struct lp_waiter **link = &words->waiters; *link;) {
-        struct lp_waiter *waiter = *link;
-        if (waiter->helps & kind) {
-            *link = waiter->next;
-            waiter->next = helpers;
-            helpers = waiter;
-        } else {
-            link = &waiter->next;
-        }
+    /* First this call is counted and then the group is found not to be empty: so something was under
+     * way after the counting, and the pools stay until the call has finished. */
+    lp_ledger_hold(ledger);
+    if (mark_cancelled(group)) {
+        lp_jobs_withdraw(group->runtime_, group);
+        lp_group_leave(group, 0); /* the group may be gone from here on */
     }
-    clear_waited_for(words);
-    pthread_mutex_unlock(lock);
-    wake_all(helpers, LP_WAITER_HELP);
+    lp_ledger_finish(ledger);
 }
 
 /* ---- notification ------------------------------------------------------------------------------- */
 
 static void run_notification(struct lp_item *item)
 {
-    struct group_words *words = (struct group_words *)(void *)((char *)item -
-                                                               offsetof(struct group_words, item));
+    struct lp_group_words *words =
+        (struct lp_group_words *)(void *)((char *)item - offsetof(struct lp_group_words, item));
     loomp_group *group = LOOMP_CONTAINER(words, loomp_group, private_);
     loomp_group_fn fn = words->fn;
     loomp_loop *loop = atomic_load_explicit(&words->loop, memory_order_relaxed);
@@ -237,8 +284,8 @@ static void run_notification(struct lp_item *item)
 
 static void wake_notification(struct lp_waiter *waiter)
 {
-    struct group_words *words =
-        (struct group_words *)(void *)((char *)waiter - offsetof(struct group_words, waiter));
+    struct lp_group_words *words =
+        (struct lp_group_words *)(void *)((char *)waiter - offsetof(struct lp_group_words, waiter));
     /* relaxed: handed over with the waiter */
     lp_loop_push(atomic_load_explicit(&words->loop, memory_order_relaxed), &words->item);
 }
@@ -249,7 +296,7 @@ int loomp_group_notify(loomp_group *group, loomp_loop *loop, loomp_group_fn fn, 
         return lp_fail(-EINVAL, "loomp_group_notify: the %s is NULL",
                        !group ? "group" : loop ? "function" : "loop");
     }
-    struct group_words *words = words_of(group);
+    struct lp_group_words *words = lp_group_words(group);
     struct lp_ledger *ledger = &lp_tracked;
     int err = lp_ledger_accept(ledger);
     if (err) {

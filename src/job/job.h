@@ -5,7 +5,9 @@
 
 #include "handoff/completion.h"
 #include "handoff/ledger.h"
+#include "handoff/overflow.h"
 #include "handoff/waiter.h"
+#include "job/deadline.h"
 #include "job/engine.h"
 
 #include <loomp/group.h>
@@ -19,7 +21,10 @@
  *   from     to       by                                   with
  *   IDLE     QUEUED   the submitter                         compare-exchange (-EBUSY if it fails)
  *   QUEUED   RUNNING  the thread that took it from a queue  store
- *   QUEUED   ENDED    loomp_cancel, after it withdrew it    store
+ *   IDLE     PENDING  loomp_group_then                      compare-exchange
+ *   PENDING  RUNNING  as QUEUED, though it may not be queued yet: nobody withdraws it by its place
+ *   QUEUED   ENDED    loomp_cancel, loomp_group_cancel, the deadline's alarm, after they withdrew it;
+ *                     also from PENDING
  *   QUEUED   IDLE     the submitter, if no queue takes it   store
  *   RUNNING  ENDED    the thread that ran it                store
  *   ENDED    IDLE     the thread that calls done, before    store
@@ -32,10 +37,21 @@ struct __attribute__((may_alias)) lp_job_words {
     struct loomp_loop *home; /* NULL: done runs on the pool's threads */
     struct loomp_pool *pool;
     struct loomp_group *group;
-    struct loomp_job *outer; /* the job that waits below this one on the same thread */
-    struct lp_ticket ticket; /* where it waits, for loomp_cancel */
+    /* The job that began this one and waits for it, of loops and joins: a wish to cancel it is one to
+     * cancel this. Set before the submission, NULL for all other jobs. */
+    struct loomp_job *around;
+    struct lp_scratch *scratch; /* loomp_scratch's memory, the runner's until done begins */
+    struct lp_deadline *deadline; /* NULL: none. Held until done has returned */
+    union {
+        struct lp_waiter after;       /* PENDING: for the group that the job starts after */
+        struct lp_overflow_link late; /* PENDING, and its queue is full */
+        struct {
+            struct loomp_job *outer; /* the job that waits below this one on the same thread */
+            struct lp_ticket ticket; /* QUEUED: where, for loomp_cancel; see lp_job_ticket */
+        };
+    };
     uint64_t fp_control;     /* the submitter's, with LOOMP_FP_ENV */
-    _Atomic uint32_t state;  /* LOOMP_JOB_* */
+    _Atomic uint32_t state;  /* LOOMP_JOB_*, LP_JOB_PENDING */
     _Atomic uint32_t cancel; /* set by loomp_cancel, read by the runner and by loomp_cancelled */
     int32_t status;
     uint32_t untracked;
@@ -44,40 +60,73 @@ struct __attribute__((may_alias)) lp_job_words {
 _Static_assert(sizeof(struct lp_job_words) <= sizeof(((struct loomp_job *)0)->private_) - 32,
                "a job has room for its words, and some to spare");
 
+/* Accepted, but not to be withdrawn by its place in a queue. Outside it is LOOMP_JOB_QUEUED. */
+enum { LP_JOB_PENDING = 4 };
+
 static inline struct lp_job_words *lp_job_words(loomp_job *job)
 {
     return (struct lp_job_words *)(void *)job->private_;
 }
 
+/* Where the queue writes the job's ticket, which loomp_cancel reads: with a deadline it is there,
+ * because the alarm needs it when the job itself may be gone. */
+static inline struct lp_ticket *lp_job_ticket(struct lp_job_words *words)
+{
+    return words->deadline ? &words->deadline->ticket : &words->ticket;
+}
+
+/* A job that the caller has withdrawn ends with that status, its done being called later. The caller
+ * holds lp_tracked. The job may be gone when this returns. */
+void lp_job_end_withdrawn(loomp_job *job, int32_t status);
+
 /* For pools: runs a job, and tells what a gang team has to know of it. */
 void lp_job_run(void *job);
 uint64_t lp_job_note(const void *job);
+
+/* A group is cancelled: takes its jobs out of the queues and completes them. The caller holds the group
+ * and is counted in the ledger. */
+void lp_jobs_withdraw(loomp_runtime *runtime, loomp_group *group);
 
 /* Joins a group, or leaves it with a job's status. After the last leave the group may be gone. */
 void lp_group_join(loomp_group *group);
 void lp_group_leave(loomp_group *group, int32_t status);
 
-/* What a waiter may help with. */
-enum { LP_HELPS_SERIAL = 1, LP_HELPS_GANG = 2 };
+/* Whether jobs of it are not to start, and those that run are to end early. For its jobs. */
+bool lp_group_is_cancelled(loomp_group *group);
 
-/* A job of the group is waiting in a queue: wakes those waiters that help with its kind. The caller
- * holds the group. */
-void lp_group_offer(loomp_group *group, uint32_t kind);
+/* A job whose done runs on this thread. What belongs to the job then is here, because done may free
+ * the job or submit it again. */
+struct lp_finishing {
+    loomp_job *job;
+    struct lp_scratch *scratch;
+    struct lp_finishing *outer; /* the one below it on the same thread */
+};
 
-/* As loomp_submit, but whoever waits for `tag`, a group that the caller holds, may run it too. */
-int lp_job_submit_tagged(loomp_runtime *runtime, loomp_job *job, loomp_group *tag);
+/* Ends a job's scratch memory; NULL is none. */
+void lp_scratch_free(struct lp_scratch *scratch);
+
+/* Whether anybody is to be woken by work for it, or by its end. After a push that is seq_cst. */
+bool lp_group_is_waited_for(loomp_group *group);
 
 /* Whether the calling thread may wait for others here: 0, or -EDEADLK with a sentence that names the
  * caller. */
 int lp_wait_check(const char *name);
 
+/* On a worker: runs a SERIAL job that the caller has submitted, if nobody has taken it yet, here and
+ * now; false if somebody has. For a caller that knows that the job stays. */
+bool lp_job_run_back(loomp_job *job);
+
 /* Registers a waiter: true, or false and the status if the group is empty. */
 bool lp_group_wait_with(loomp_group *group, struct lp_waiter *waiter, int32_t *status);
 
-/* True, and the status, if the group is empty now. */
-bool lp_group_is_empty(loomp_group *group, int32_t *status);
+/* If the group is empty now: true, and the status, which then counts as reported. */
+bool lp_group_report(loomp_group *group, int32_t *status);
 
-/* Takes a waiter back. False: its wake-up has come or is coming. */
-bool lp_group_wait_no_more(loomp_group *group, struct lp_waiter *waiter);
+/* Whether waiting for groups is possible on this thread: 0, -EDEADLK, -EOWNERDEAD; the name of the
+ * call is for the sentence. */
+int lp_wait_check(const char *call);
+
+/* As loomp_group_wait, for a group that is known to be good on a thread that may wait. */
+int lp_wait_for(loomp_group *group, double timeout_s);
 
 #endif

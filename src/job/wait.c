@@ -1,43 +1,38 @@
 /* SPDX-License-Identifier: MIT */
 /* Owns waiting for groups, and what is built on it: install and the gang's pause.
  *
- * A thread of a pool that waits runs, meanwhile, unstarted jobs of the group it waits for, and
- * nothing else: unrelated jobs would end up below each other on one stack, each waiting for the one
- * under it. With no such job it gives its place away and sleeps; a job of the group that is queued
- * later wakes it (lp_group_offer), so that a pool whose threads all wait still runs what they wait
- * for. */
+ * A thread of a pool that waits runs, meanwhile, unstarted jobs of the group it waits for and of those
+ * that jobs of this group wait for, and nothing else: unrelated jobs would end up below each other on
+ * one stack, each waiting for the one under it. With no such job it gives its place away and sleeps; a
+ * job that is queued later wakes it, so that a pool whose threads all wait still runs what they wait
+ * for. Which jobs these are and who is to be woken, graph.c knows. */
 #include "base/error.h"
 #include "base/self.h"
+#include "job/graph.h"
 #include "job/job.h"
 #include "team/gang_team.h"
+#include "team/teams.h"
 #include "team/worker.h"
 
 #include <errno.h>
 
-/* What the waiting thread can run, if anything, and how it sleeps. */
-struct wait {
-    loomp_group *group;
-    uint64_t deadline_ns;
-    uint32_t helps; /* LP_HELPS_*: with what of its pool's */
-    struct lp_queue_cursors serial_cursors;
-    struct lp_gang_cursors gang_cursors;
-    struct lp_thread_waiter waiter;
-    bool woken;
-};
+/* The innermost wait of this thread in which it runs other jobs. */
+static _Thread_local struct lp_edge *innermost __attribute__((tls_model("initial-exec")));
 
-int lp_wait_check(const char *name)
+int lp_wait_check(const char *call)
 {
+    struct lp_ledger *ledger = &lp_tracked;
+    if (atomic_load_explicit(&ledger->gate, memory_order_relaxed) == LP_GATE_CHILD) {
+        return lp_ledger_check(ledger);
+    }
     if (lp_self.role == LP_LOOP) {
-        return lp_fail(-EDEADLK, "%s on a loop would hold up its events; a loop asks to be notified",
-                       name);
+        return lp_fail(-EDEADLK, "%s on a loop would hold up its events; use loomp_group_notify",
+                       call);
     }
     if (lp_self.role == LP_GANG && lp_gang_context(lp_self.pool) == LP_GANG_IN_REGION) {
-        return lp_fail(-EDEADLK, "%s inside a parallel region of a GANG job: its other threads would "
-                                 "wait at the barrier for ever",
-                       name);
-    }
-    if (lp_self.broadcasting) {
-        return lp_fail(-EDEADLK, "%s in the function of a broadcast, which may not wait", name);
+        return lp_fail(-EDEADLK, "%s inside a parallel region of a GANG job: its other threads "
+                                 "would wait at the barrier for ever",
+                       call);
     }
     return 0;
 }
@@ -49,10 +44,6 @@ static int check(const loomp_group *group)
         return lp_fail(-EINVAL, "loomp_group_wait: the group is %s",
                        group ? "not initialised" : "NULL");
     }
-    struct lp_ledger *ledger = &lp_tracked;
-    if (atomic_load_explicit(&ledger->gate, memory_order_relaxed) == LP_GATE_CHILD) {
-        return lp_ledger_check(ledger);
-    }
     for (loomp_job *job = lp_self.job; job; job = lp_job_words(job)->outer) {
         if (lp_job_words(job)->group == group) {
             return lp_fail(-EDEADLK, "loomp_group_wait: a job that runs on this thread is in the "
@@ -60,18 +51,6 @@ static int check(const loomp_group *group)
         }
     }
     return lp_wait_check("loomp_group_wait");
-}
-
-static loomp_job *take_job(struct wait *wait)
-{
-    loomp_job *job = NULL;
-    if (wait->helps & LP_HELPS_GANG) {
-        job = lp_pool_take_gang_tagged(lp_self.pool, wait->group, &wait->gang_cursors);
-    }
-    if (!job && wait->helps & LP_HELPS_SERIAL) {
-        job = lp_pool_take_serial_tagged(lp_self.pool, wait->group, &wait->serial_cursors);
-    }
-    return job;
 }
 
 static void run_job(loomp_job *job)
@@ -84,72 +63,165 @@ static void run_job(loomp_job *job)
     }
 }
 
-static void sleep_plainly(void *arg)
+static uint32_t what_this_thread_runs(void)
 {
-    struct wait *wait = arg;
-    wait->woken = lp_thread_waiter_sleep(&wait->waiter, wait->deadline_ns);
+    switch (lp_self.role) {
+    case LP_WORKER:
+    case LP_BLOCKING:
+        return 1u << LOOMP_SERIAL;
+    case LP_GANG:
+        return 1u << LOOMP_SERIAL | 1u << LOOMP_TASKS | 1u << LOOMP_GANG;
+    default:
+        return 0;
+    }
 }
 
-static void sleep_without_place(struct wait *wait)
+/* The group that waits with this thread: that of the innermost job that has one. */
+static loomp_group *group_of_this_job(void)
+{
+    loomp_job *job = lp_self.job;
+    while (job && !lp_job_words(job)->group) {
+        job = lp_job_words(job)->outer;
+    }
+    return job ? lp_job_words(job)->group : NULL;
+}
+
+/* A sleep, and why it was left: there is a job, the thread is called for something else, the wait has
+ * ended, or none of them: the time is up. */
+struct sleep {
+    struct lp_edge *edge;
+    uint64_t deadline_ns;
+    loomp_job *job;
+    bool called;
+    bool ended;
+    int32_t status;
+};
+
+static bool listens(void)
+{
+    return lp_self.role == LP_WORKER || lp_self.role == LP_BLOCKING;
+}
+
+static bool look_for_calls(struct sleep *sleep)
+{
+    sleep->called = listens() && lp_pool_is_called(lp_self.pool);
+    if (sleep->called) {
+        lp_edge_disarm(sleep->edge);
+    }
+    return sleep->called;
+}
+
+/* The thread holds no place here: it looks round without taking it back for that. */
+static void sleep_and_look(void *arg)
+{
+    struct sleep *sleep = arg;
+    struct lp_edge *edge = sleep->edge;
+    while (lp_thread_waiter_sleep(&edge->waiter, sleep->deadline_ns)) {
+        if (!lp_edge_arm(edge, &sleep->status)) {
+            sleep->ended = true;
+            return;
+        }
+        sleep->job = lp_edge_take_job(edge);
+        if (sleep->job) {
+            lp_edge_disarm(edge);
+            return;
+        }
+        if (look_for_calls(sleep)) {
+            return;
+        }
+    }
+}
+
+static void sleep_and_listen(struct sleep *sleep)
+{
+    lp_pool_listen(lp_self.pool, &sleep->edge->waiter);
+    if (!look_for_calls(sleep)) {
+        sleep_and_look(sleep);
+    }
+    lp_pool_listen(lp_self.pool, NULL);
+}
+
+static void sleep_without_place(struct sleep *sleep)
 {
     switch (lp_self.role) {
     case LP_WORKER:
         lp_worker_leave_place(lp_self.pool);
-        sleep_plainly(wait);
+        sleep_and_listen(sleep);
         lp_worker_reenter_place(lp_self.pool);
+        break;
+    case LP_BLOCKING:
+        sleep_and_listen(sleep);
         break;
     case LP_GANG:
         if (lp_gang_at_top_level(lp_self.pool)) {
-            lp_gang_rest_in_job(lp_self.pool, sleep_plainly, wait);
+            lp_gang_rest_in_job(lp_self.pool, sleep_and_look, sleep);
         } else {
-            sleep_plainly(wait);
+            sleep_and_look(sleep);
         }
         break;
     default:
-        sleep_plainly(wait);
+        sleep_and_look(sleep);
     }
 }
 
-/* The waiter is taken back, or its wake-up, which is on its way, is received. True if it had not
- * been woken. */
-static bool stop_waiting(struct wait *wait)
-{
-    if (lp_group_wait_no_more(wait->group, &wait->waiter.waiter)) {
-        return true;
-    }
-    lp_thread_waiter_sleep(&wait->waiter, UINT64_MAX);
-    return false;
-}
-
-static int wait_for_group(struct wait *wait)
+/* The next job to run meanwhile; or NULL, and what the wait came to. */
+static loomp_job *next_job(struct lp_edge *edge, uint64_t deadline_ns, int32_t *status)
 {
     for (;;) {
-        int32_t status;
-        loomp_job *job = take_job(wait);
-        if (job) {
-            run_job(job);
-            continue;
-        }
-        lp_thread_waiter_init(&wait->waiter);
-        wait->waiter.waiter.helps = wait->helps;
-        if (!lp_group_wait_with(wait->group, &wait->waiter.waiter, &status)) {
-            return status;
+        loomp_job *job = lp_edge_take_job(edge);
+        if (job || !lp_edge_arm(edge, status)) {
+            return job;
         }
         /* Look again: what was queued before we were registered woke nobody. */
-        job = take_job(wait);
-        if (job) {
-            stop_waiting(wait);
-            run_job(job);
+        struct sleep sleep = {.edge = edge, .deadline_ns = deadline_ns};
+        sleep.job = lp_edge_take_job(edge);
+        if (sleep.job) {
+            lp_edge_disarm(edge);
+            return sleep.job;
+        }
+        lp_edge_publish(edge);
+        sleep_without_place(&sleep);
+        if (sleep.job) {
+            return sleep.job;
+        }
+        if (sleep.called) {
+            lp_teams_answer(lp_self.pool);
             continue;
         }
-        sleep_without_place(wait);
-        if (!wait->woken && stop_waiting(wait)) {
-            return lp_fail(-ETIMEDOUT, "loomp_group_wait: the time limit is reached");
+        if (sleep.ended) {
+            *status = sleep.status;
+            return NULL;
         }
-        if (wait->waiter.waiter.status != LP_WAITER_HELP) {
-            return wait->waiter.waiter.status;
+        switch (lp_edge_time_out(edge, status)) {
+        case LP_EDGE_TIMED_OUT:
+            *status = lp_fail(-ETIMEDOUT, "loomp_group_wait: the time limit is reached");
+            return NULL;
+        case LP_EDGE_ENDED:
+            return NULL;
+        case LP_EDGE_STIRRED:
+            break; /* Others may count on our looking. */
         }
     }
+}
+
+int lp_wait_for(loomp_group *group, double timeout_s)
+{
+    uint64_t deadline_ns = lp_deadline_ns(timeout_s);
+    int32_t status;
+    loomp_job *job;
+    struct lp_edge edge;
+    lp_edge_init(&edge, group);
+    edge.from = group_of_this_job();
+    edge.pool = lp_self.pool;
+    edge.helps = what_this_thread_runs();
+    edge.outer = innermost;
+    while ((job = next_job(&edge, deadline_ns, &status))) {
+        innermost = &edge;
+        run_job(job); /* the job may be gone from here on */
+        innermost = edge.outer;
+    }
+    lp_edge_end(&edge);
+    return status;
 }
 
 int loomp_group_wait(loomp_group *group, double timeout_s)
@@ -158,19 +230,14 @@ int loomp_group_wait(loomp_group *group, double timeout_s)
     if (err) {
         return err;
     }
+    int32_t status;
+    if (lp_group_report(group, &status)) {
+        return status;
+    }
     if (timeout_s == 0) {
-        int32_t status;
-        return lp_group_is_empty(group, &status)
-                   ? status
-                   : lp_fail(-ETIMEDOUT, "loomp_group_wait: jobs of the group are under way");
+        return lp_fail(-ETIMEDOUT, "loomp_group_wait: jobs of the group are under way");
     }
-    struct wait wait = {.group = group, .deadline_ns = lp_deadline_ns(timeout_s)};
-    if (lp_self.role == LP_WORKER || lp_self.role == LP_BLOCKING) {
-        wait.helps = LP_HELPS_SERIAL;
-    } else if (lp_self.role == LP_GANG) {
-        wait.helps = LP_HELPS_SERIAL | LP_HELPS_GANG;
-    }
-    return wait_for_group(&wait);
+    return lp_wait_for(group, timeout_s);
 }
 
 /* ---- install ------------------------------------------------------------------------------------ */
@@ -215,14 +282,11 @@ int loomp_install(loomp_runtime *runtime, int (*fn)(void *arg), void *arg)
     loomp_job_init(&install.job, install_work, NULL);
     install.job.kind = LOOMP_GANG;
     install.job.group = &group;
-    /* Whoever waits for the job that installs may have to run this: a gang's leader, whose end the
-     * gang queue would wait for. */
-    loomp_job *outer = lp_self.job;
-    err = lp_job_submit_tagged(runtime, &install.job, outer ? lp_job_words(outer)->group : NULL);
+    err = loomp_submit(runtime, &install.job);
     if (err) {
         return err;
     }
-    err = loomp_group_wait(&group, -1);
+    err = lp_wait_for(&group, -1);
     return err ? err : install.result;
 }
 

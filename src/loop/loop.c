@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Owns the libev loops. Everything runs on a loop's own thread, except push, expect, nudge and
- * describe, which any thread calls.
+/* Owns the libev loops. Everything runs on a loop's own thread, except push, expect, nudge,
+ * look_at_alarms and describe, which any thread calls.
  *
  * Waking: another thread that pushes onto the empty stack sends the loop's ev_async. libev makes a system call
  * for that only if the loop is asleep or about to be: ev_async_send sets the watcher's flag, then
@@ -45,10 +45,14 @@ struct loomp_loop {
      * may have been run before its pusher is through. (Loops of our own outlive their pushers.) */
     _Atomic uint32_t visitors;
 
+    struct lp_alarms alarms;
+
     /* The loop's own. */
     LP_OWN_LINE struct ev_loop *ev;
     ev_async wake;
     ev_timer rest; /* the next turn: what a batch left, and what the loop pushes to itself */
+    ev_timer alarm; /* active while an alarm is in the heap; never with a reference */
+    uint64_t alarm_ns; /* what it was started for */
     ev_prepare before_sleep;
     ev_check after_sleep;
     struct lp_item *batch; /* taken, not yet run */
@@ -200,6 +204,59 @@ void lp_loop_push(loomp_loop *loop, struct lp_item *item)
     end_visit(loop, attached);
 }
 
+/* ---- alarms -------------------------------------------------------------------------------------- */
+
+struct lp_alarms *lp_loop_alarms(loomp_loop *loop)
+{
+    return &loop->alarms;
+}
+
+void lp_loop_look_at_alarms(loomp_loop *loop)
+{
+    if (lp_self.loop == loop) {
+        start_rest(loop);
+    } else {
+        lp_loop_nudge(loop);
+    }
+}
+
+static void stop_alarm(loomp_loop *loop)
+{
+    if (ev_is_active(&loop->alarm)) {
+        ev_ref(loop->ev);
+        ev_timer_stop(loop->ev, &loop->alarm);
+    }
+}
+
+/* libev counts from the time that it last looked at its clock, so the timer may end too early, by as
+ * long as callbacks have run since; it is then started again for the rest. It is never late. */
+static void collect_alarms(loomp_loop *loop)
+{
+    uint64_t next_ns = lp_alarms_collect(&loop->alarms);
+    if (ev_is_active(&loop->alarm) && loop->alarm_ns == next_ns) {
+        return;
+    }
+    stop_alarm(loop);
+    if (next_ns != UINT64_MAX) {
+        uint64_t now_ns = lp_now_ns();
+        loop->alarm_ns = next_ns;
+        ev_timer_set(&loop->alarm, next_ns > now_ns ? (double)(next_ns - now_ns) / 1e9 : 0., 0.);
+        ev_timer_start(loop->ev, &loop->alarm);
+        ev_unref(loop->ev);
+    }
+}
+
+static void on_alarm(struct ev_loop *ev, ev_timer *watcher, int events)
+{
+    (void)events;
+    loomp_loop *loop = watcher->data;
+    ev_ref(ev); /* the timer has ended with the reference that we had taken from it */
+    lp_alarms_ring(&loop->alarms, lp_now_ns(), BATCH);
+    collect_alarms(loop);
+}
+
+/* ---- turns --------------------------------------------------------------------------------------- */
+
 /* Runs up to a batch; true if something is left. */
 static bool run_batch(loomp_loop *loop)
 {
@@ -227,6 +284,9 @@ static bool run_batch(loomp_loop *loop)
 
 static void turn(loomp_loop *loop)
 {
+    if (lp_alarms_wait_for_loop(&loop->alarms)) {
+        collect_alarms(loop);
+    }
     if (run_batch(loop)) {
         start_rest(loop); /* the application's watchers come first */
     } else if (atomic_load_explicit(&loop->ending, memory_order_acquire)) {
@@ -284,6 +344,7 @@ static loomp_loop *new_loop(void)
     if (loop) {
         memset((void *)loop, 0, sizeof *loop);
         lp_completions_init(&loop->completions);
+        lp_alarms_init(&loop->alarms, loop);
     }
     return loop;
 }
@@ -294,6 +355,8 @@ static void start_watchers(loomp_loop *loop)
     ev_timer_init(&loop->rest, on_rest, 0., 0.);
     ev_set_priority(&loop->rest, EV_MINPRI);
     loop->rest.data = loop;
+    ev_timer_init(&loop->alarm, on_alarm, 0., 0.);
+    loop->alarm.data = loop;
     ev_async_init(&loop->wake, on_wake);
     loop->wake.data = loop;
     ev_async_start(loop->ev, &loop->wake);
@@ -310,6 +373,8 @@ static void stop_watchers(loomp_loop *loop)
         ev_ref(loop->ev);
         ev_timer_stop(loop->ev, &loop->rest);
     }
+    stop_alarm(loop);
+    lp_alarms_fini(&loop->alarms);
     ev_ref(loop->ev);
     ev_async_stop(loop->ev, &loop->wake);
 }

@@ -5,6 +5,7 @@
 
 #include "handoff/completion.h"
 #include "handoff/ledger.h"
+#include "loop/alarm.h"
 #include "placement/plan.h"
 
 #include <loomp/loop.h>
@@ -49,6 +50,12 @@ void lp_loop_settle(loomp_loop *loop);
 /* Hands an item to the loop, whose thread runs it soon. Any thread; the item may be gone when this
  * returns. */
 void lp_loop_push(loomp_loop *loop, struct lp_item *item);
+
+/* The alarms that are set on it (loop/alarm.h). */
+struct lp_alarms *lp_loop_alarms(loomp_loop *loop);
+
+/* Makes the loop look at them soon; any thread. */
+void lp_loop_look_at_alarms(loomp_loop *loop);
 
 void lp_loop_describe(loomp_loop *loop, struct loomp_thread_info *info);
 

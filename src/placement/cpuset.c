@@ -96,12 +96,23 @@ static void mark(void *set, unsigned first, unsigned last)
     hwloc_bitmap_set_range(set, first, (int)last);
 }
 
-lp_cpuset *lp_cpuset_parse(const char *list)
+int lp_cpuset_read(lp_cpuset **out, const char *list)
 {
     lp_cpuset *set = lp_cpuset_new();
-    if (set && lp_cpu_list_parse(list, mark, set) < 0) {
-        lp_cpuset_free(set);
-        return NULL;
+    if (!set) {
+        return -ENOMEM;
     }
-    return set;
+    int err = lp_cpu_list_parse(list, mark, set);
+    if (err) {
+        lp_cpuset_free(set);
+        return err;
+    }
+    *out = set;
+    return 0;
+}
+
+lp_cpuset *lp_cpuset_parse(const char *list)
+{
+    lp_cpuset *set;
+    return lp_cpuset_read(&set, list) ? NULL : set;
 }

@@ -27,7 +27,10 @@ bool lp_cpuset_is_within(const lp_cpuset *set, const lp_cpuset *whole);
 /* "0-5,8" into the buffer, cut; returns the full length. */
 int lp_cpuset_format(const lp_cpuset *set, char *buffer, size_t size);
 
-/* From a list like "0-5,8"; NULL with a sentence. */
+/* From a list like "0-5,8": 0, -EINVAL or -ENOMEM with a sentence. */
+int lp_cpuset_read(lp_cpuset **set, const char *list);
+
+/* The same for who does not ask why: NULL with a sentence. */
 lp_cpuset *lp_cpuset_parse(const char *list);
 
 #endif

@@ -154,14 +154,15 @@ static int place_io_on(struct lp_planner *planner, const char *text)
 {
     struct lp_plan *plan = planner->plan;
     char list[LP_LIST_TEXT];
-    lp_cpuset *wanted = lp_cpuset_parse(text);
-    if (!wanted) {
-        return -EINVAL;
+    lp_cpuset *wanted;
+    int err = lp_cpuset_read(&wanted, text);
+    if (err) {
+        return err;
     }
     lp_cpuset_and(wanted, plan->usable);
     unsigned count = (unsigned)lp_cpuset_count(wanted);
     unsigned *cpus = calloc(count ? count : 1, sizeof *cpus);
-    int err = cpus ? 0 : lp_planner_no_memory();
+    err = cpus ? 0 : lp_planner_no_memory();
     if (!err && !count) {
         err = lp_fail(-EINVAL, "io.cpus = \"%s\": none of these CPUs may be used (%s may)", text,
                       lp_planner_list(plan->usable, list));

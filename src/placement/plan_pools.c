@@ -94,8 +94,7 @@ int lp_planner_find_restriction(struct lp_planner *planner,
     snprintf(key, sizeof key, "pool.%s", settings->name);
     *within = NULL;
     if (*settings->cpus) {
-        *within = lp_cpuset_parse(settings->cpus);
-        return *within ? 0 : -EINVAL;
+        return lp_cpuset_read(within, settings->cpus);
     }
     if (!*settings->gpu) {
         return 0;

@@ -87,13 +87,13 @@ static int apply_cpus(struct lp_planner *planner)
     if (!*text) {
         return 0;
     }
-    lp_cpuset *wanted = lp_cpuset_parse(text);
-    if (!wanted) {
-        return -EINVAL;
+    lp_cpuset *wanted;
+    int err = lp_cpuset_read(&wanted, text);
+    if (err) {
+        return err;
     }
     char list[LP_LIST_TEXT];
     lp_cpuset *usable = planner->plan->usable;
-    int err = 0;
     if (!lp_cpuset_intersects(usable, wanted)) {
         err = lp_fail(-EINVAL, "cpus = \"%s\": none of these CPUs is allowed (%s are)", text,
                       lp_planner_list(usable, list));

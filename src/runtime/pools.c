@@ -316,7 +316,7 @@ static pthread_mutex_t opening = PTHREAD_MUTEX_INITIALIZER;
 static int build(struct lp_parts *parts, struct lp_named_pool *entry,
                  const struct lp_pool_settings *settings, struct loomp_pool **pool)
 {
-    lp_cpuset *others;
+    lp_cpuset *others = NULL;
     bool crowds = lp_plan_is_crowded(&parts->plan);
     int err = look_at_others(parts, &others, &crowds);
     if (err) {
@@ -444,7 +444,7 @@ int loomp_pool_close(loomp_pool *pool)
     if (err) {
         return err;
     }
-    struct lp_named_pool *entry;
+    struct lp_named_pool *entry = NULL;
     pthread_mutex_lock(&lp_process.lock);
     err = begin_closing(&lp_process.parts, pool, &entry);
     pthread_mutex_unlock(&lp_process.lock);
@@ -457,4 +457,24 @@ int loomp_pool_close(loomp_pool *pool)
     free_entry(entry);
     lp_ledger_finish(ledger);
     return 0;
+}
+
+void lp_pools_each(void (*fn)(struct loomp_pool *pool, void *arg), void *arg)
+{
+    struct lp_parts *parts = &lp_process.parts;
+    unsigned side = lp_runtime_announce_reader();
+    if (parts->compute) {
+        fn(parts->compute, arg);
+    }
+    if (parts->blocking) {
+        fn(parts->blocking, arg);
+    }
+    LP_EACH_NAMED(parts, entry)
+    {
+        struct loomp_pool *pool = lp_named_pool_of(entry);
+        if (pool) {
+            fn(pool, arg);
+        }
+    }
+    lp_runtime_withdraw_reader(side);
 }

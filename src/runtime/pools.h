@@ -53,4 +53,8 @@ void lp_pools_free(struct loomp_pool *pool);
 int lp_pools_start(struct lp_parts *parts);
 void lp_pools_stop(struct lp_parts *parts);
 
+/* Calls fn for `compute`, `blocking` and all of these; none goes away meanwhile. By work that the
+ * ledger counts. */
+void lp_pools_each(void (*fn)(struct loomp_pool *pool, void *arg), void *arg);
+
 #endif

@@ -35,6 +35,18 @@ static void after_fork_in_child(void)
     lp_self = (struct lp_self){0};
 }
 
+static void freeze_all(struct lp_parts *parts, uint64_t deadline)
+{
+    LP_EACH_NAMED(parts, entry)
+    {
+        if (lp_named_pool_of(entry)) {
+            lp_pool_freeze(lp_named_pool_of(entry), deadline);
+        }
+    }
+    lp_pool_freeze(parts->blocking, deadline);
+    lp_pool_freeze(parts->compute, deadline);
+}
+
 /* exit() with teams at work. Registered when libomp has started, and so called before libomp's own
  * end. A thread of ours cannot wait for itself, and exit inside a job works without. */
 static void before_exit(void)
@@ -47,14 +59,8 @@ static void before_exit(void)
         lp_follow_stop(lp_process.parts.follower);
         lp_process.parts.follower = NULL;
         uint64_t deadline = lp_now_ns() + 1000000000u;
-        LP_EACH_NAMED(&lp_process.parts, entry)
-        {
-            if (lp_named_pool_of(entry)) {
-                lp_pool_freeze(lp_named_pool_of(entry), deadline);
-            }
-        }
-        lp_pool_freeze(lp_process.parts.blocking, deadline);
-        lp_pool_freeze(lp_process.parts.compute, deadline);
+        freeze_all(&lp_process.parts, 0); /* all at once, before any is waited for */
+        freeze_all(&lp_process.parts, deadline);
     }
     pthread_mutex_unlock(&lp_process.lock);
 }
@@ -321,6 +327,8 @@ int loomp_start(loomp_runtime **runtime, const loomp_config *config)
         struct loomp_runtime *engine = &lp_process.runtime;
         engine->compute = parts->compute;
         engine->blocking = parts->blocking;
+        engine->each_pool = lp_pools_each;
+        engine->first_loop = parts->loops[0];
         engine->queue_policy =
             (enum lp_queue_policy)lp_settings_choice(parts->config, LP_QUEUE_POLICY);
         atomic_store_explicit(&ledger->discard, 0, memory_order_relaxed);

@@ -8,7 +8,7 @@
 #include "team/openmp.h"
 #include "team/worker.h"
 
-static void run_dones(struct loomp_pool *pool)
+void lp_blocking_team_answer(struct loomp_pool *pool)
 {
     struct lp_item *item = lp_completions_take(&pool->dones);
     while (item) {
@@ -21,7 +21,7 @@ static void run_dones(struct loomp_pool *pool)
 static void serve(struct loomp_pool *pool, struct lp_thread_card *card, struct lp_taker *taker)
 {
     for (;;) {
-        run_dones(pool);
+        lp_blocking_team_answer(pool);
         void *item = lp_pool_ends(pool) ? NULL : lp_pool_take_serial(pool, taker);
         if (!item) {
             return;

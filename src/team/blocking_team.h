@@ -11,6 +11,9 @@ int lp_blocking_team_prepare(struct loomp_pool *pool);
 /* After a push: wakes a parked thread, or starts another if all are at work and there may be more. */
 void lp_blocking_team_wake(struct loomp_pool *pool);
 
+/* Runs the dones that are there, on one of its threads, whose job may wait. */
+void lp_blocking_team_answer(struct loomp_pool *pool);
+
 void lp_blocking_team_stop(struct loomp_pool *pool);
 
 #endif

@@ -216,6 +216,31 @@ static void leave_a_share(struct loomp_pool *pool)
     }
 }
 
+static unsigned width_of(struct loomp_pool *pool, uint64_t note)
+{
+    unsigned width = lp_note_width(note), most = lp_gang_most(pool);
+    return lp_note_kind(note) == LOOMP_TASKS ? lp_tasks_region_width(pool, note)
+           : width && width < most           ? width
+                                             : most;
+}
+
+/* Takes the next job. The places come first: as long as they have to be waited for, the job stays where
+ * it can be cancelled and where a more urgent one can go before it. NULL: somebody else took it. */
+static void *take_job(struct loomp_pool *pool)
+{
+    struct lp_gang *gang = &pool->gang;
+    uint64_t note;
+    lp_card_state(&gang->cards[0], LOOMP_STATE_PAUSED);
+    atomic_store_explicit(&gang->linger, 0, memory_order_relaxed); /* the places may have to wait */
+    claim_places(pool, lp_pool_peek_gang(pool, &note) ? width_of(pool, note) : lp_gang_most(pool));
+    void *item = lp_pool_take_gang(pool);
+    if (item) {
+        gang->item_width = width_of(pool, pool->options.ops.note(item));
+        claim_places(pool, gang->item_width); /* mostly the same */
+    }
+    return item;
+}
+
 static void wait_for_job(void *arg)
 {
     struct loomp_pool *pool = arg;
@@ -226,7 +251,12 @@ static void wait_for_job(void *arg)
         linger(pool);
     }
     gang->item = NULL;
-    while (!lp_pool_ends(pool) && !(gang->item = lp_pool_take_gang(pool))) {
+    while (!lp_pool_ends(pool)) {
+        gang->item = lp_pool_has_gang(pool) ? take_job(pool) : NULL;
+        if (gang->item) {
+            lp_pool_stir(pool);
+            break;
+        }
         atomic_store_explicit(&gang->linger, 0, memory_order_relaxed);
         set_claim(pool, 0);
         lp_card_state(&gang->cards[0], LOOMP_STATE_PARKED);
@@ -238,17 +268,6 @@ static void wait_for_job(void *arg)
         }
     }
     lp_pool_sleep_if_frozen(pool);
-    atomic_store_explicit(&gang->linger, 0, memory_order_relaxed); /* the places may have to wait */
-    if (gang->item) {
-        lp_pool_stir(pool);
-        uint64_t note = pool->options.ops.note(gang->item);
-        unsigned width = lp_note_width(note), most = lp_gang_most(pool);
-        gang->item_width = lp_note_kind(note) == LOOMP_TASKS ? lp_tasks_region_width(pool, note)
-                           : width && width < most           ? width
-                                                             : most;
-        lp_card_state(&gang->cards[0], LOOMP_STATE_PAUSED);
-        claim_places(pool, gang->item_width);
-    }
     /* The members of the next rest region spin while the places are held. */
     atomic_store_explicit(&gang->linger, pool->workers[0].spin_ns > 0, memory_order_relaxed);
     lp_card_state(&gang->cards[0], LOOMP_STATE_BUSY);
@@ -475,3 +494,4 @@ unsigned lp_gang_pause_for_serial(struct loomp_pool *pool)
                                         .started = count_started(pool) + waiting});
     return (unsigned)waiting;
 }
+

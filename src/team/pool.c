@@ -18,7 +18,11 @@
 
 static struct lp_thread_card *new_cards(unsigned count)
 {
-    return calloc(count, sizeof(struct lp_thread_card));
+    struct lp_thread_card *cards = calloc(count, sizeof *cards);
+    for (unsigned i = 0; cards && i < count; i++) {
+        pthread_mutex_init(&cards[i].lock, NULL);
+    }
+    return cards;
 }
 
 static int init_workers(struct loomp_pool *pool)
@@ -35,6 +39,7 @@ static int init_workers(struct loomp_pool *pool)
         const struct lp_place *place = &pool->options.places[i];
         pool->workers[i].spin_ns = place->shared ? 0 : pool->options.spin_ns;
         pool->workers[i].taker.worker = (int)i;
+        pthread_mutex_init(&pool->workers[i].card.lock, NULL);
         pool->whole = place->sibling && i < pool->whole ? i : pool->whole;
     }
     return lp_parking_init(&pool->gang.parking, 1);
@@ -58,6 +63,8 @@ int lp_pool_init(struct loomp_pool *pool, const struct lp_pool_options *options)
     pool->options = *options;
     pool->width = options->threads;
     atomic_store_explicit(&pool->limit, pool->width, memory_order_relaxed);
+    lp_overflow_init(&pool->late_serial);
+    lp_overflow_init(&pool->late_gangs);
     int err = lp_parking_init(&pool->parking, options->threads);
     if (!err) {
         err = lp_queues_init(&pool->serial, options->blocking ? NULL : options->places,
@@ -81,6 +88,8 @@ void lp_pool_fini(struct loomp_pool *pool)
     for (int i = 0; i < LP_PRIORITIES; i++) {
         lp_ring_fini(&pool->gangs[i]);
     }
+    lp_overflow_fini(&pool->late_serial);
+    lp_overflow_fini(&pool->late_gangs);
     lp_parking_fini(&pool->parking);
     lp_parking_fini(&pool->gang.parking);
     free(pool->workers);
@@ -168,7 +177,8 @@ bool lp_pool_push_gang(struct loomp_pool *pool, int priority, void *item, const 
 
 bool lp_pool_has_serial(struct loomp_pool *pool)
 {
-    return lp_queues_any(&pool->serial) || !lp_completions_empty(&pool->dones);
+    return lp_queues_any(&pool->serial) || !lp_completions_empty(&pool->dones) ||
+           lp_overflow_maybe_nonempty(&pool->late_serial);
 }
 
 bool lp_pool_has_gang(struct loomp_pool *pool)
@@ -178,12 +188,19 @@ bool lp_pool_has_gang(struct loomp_pool *pool)
             return true;
         }
     }
-    return false;
+    return lp_overflow_maybe_nonempty(&pool->late_gangs);
 }
 
 void *lp_pool_take_serial(struct loomp_pool *pool, struct lp_taker *taker)
 {
-    void *item = lp_queues_take(&pool->serial, taker);
+    /* What is late was accepted before most of what waits. */
+    void *item = lp_overflow_maybe_nonempty(&pool->late_serial)
+                     ? lp_overflow_take(&pool->late_serial)
+                     : NULL;
+    if (item) {
+        return item;
+    }
+    item = lp_queues_take(&pool->serial, taker);
     if (item && taker->stole) {
         lp_card_add(&lp_self.card->stolen);
     }
@@ -192,8 +209,10 @@ void *lp_pool_take_serial(struct loomp_pool *pool, struct lp_taker *taker)
 
 void *lp_pool_take_gang(struct loomp_pool *pool)
 {
+    void *item = lp_overflow_maybe_nonempty(&pool->late_gangs) ? lp_overflow_take(&pool->late_gangs)
+                                                               : NULL;
     unsigned first = lp_first_row(pool->gang.takes);
-    void *item = lp_ring_pop(&pool->gangs[first]);
+    item = item ? item : lp_ring_pop(&pool->gangs[first]);
     for (unsigned row = 0; !item && row < LP_PRIORITIES; row++) {
         item = row == first ? NULL : lp_ring_pop(&pool->gangs[row]);
     }
@@ -201,12 +220,24 @@ void *lp_pool_take_gang(struct loomp_pool *pool)
     return item;
 }
 
+bool lp_pool_peek_gang(struct loomp_pool *pool, uint64_t *note)
+{
+    unsigned first = lp_first_row(pool->gang.takes);
+    bool found = !lp_overflow_maybe_nonempty(&pool->late_gangs) &&
+                 lp_ring_peek(&pool->gangs[first], 0, note);
+    for (unsigned row = 0; !found && row < LP_PRIORITIES; row++) {
+        found = lp_ring_peek(&pool->gangs[row], 0, note);
+    }
+    return found;
+}
+
 void *lp_pool_take_serial_tagged(struct loomp_pool *pool, const void *tag,
                                  struct lp_queue_cursors *cursors)
 {
     bool is_worker = lp_self.role == LP_WORKER && lp_self.pool == pool;
-    return lp_queues_take_tagged(&pool->serial, is_worker ? lp_self.index : LP_NO_WORKER, tag,
-                                 cursors);
+    void *item = lp_queues_take_tagged(&pool->serial, is_worker ? lp_self.index : LP_NO_WORKER,
+                                       tag, cursors);
+    return item ? item : lp_overflow_take_tagged(&pool->late_serial, tag);
 }
 
 void *lp_pool_take_gang_tagged(struct loomp_pool *pool, const void *tag,
@@ -218,7 +249,54 @@ void *lp_pool_take_gang_tagged(struct loomp_pool *pool, const void *tag,
         item = lp_ring_take_tagged(&pool->gangs[row], tag,
                                    cursors ? &cursors->at[row] : &from_start);
     }
-    return item;
+    return item ? item : lp_overflow_take_tagged(&pool->late_gangs, tag);
+}
+
+/* ---- calling jobs that wait ---------------------------------------------------------------------- */
+
+void lp_pool_listen(struct loomp_pool *pool, struct lp_thread_waiter *waiter)
+{
+    struct lp_thread_card *card = lp_self.card;
+    pthread_mutex_lock(&card->lock);
+    card->waiting = waiter;
+    pthread_mutex_unlock(&card->lock);
+    /* seq_cst: who pushes something for us and then sees no listener did so before we look for it. */
+    if (waiter) {
+        atomic_fetch_add_explicit(&pool->listeners, 1, memory_order_seq_cst);
+    } else {
+        atomic_fetch_sub_explicit(&pool->listeners, 1, memory_order_seq_cst);
+    }
+}
+
+bool lp_pool_is_called(struct loomp_pool *pool)
+{
+    return !lp_completions_empty(&pool->dones) ||
+           (lp_self.role == LP_WORKER &&
+            !lp_completions_empty(&pool->workers[lp_self.index].mail));
+}
+
+bool lp_pool_call(struct lp_thread_card *card)
+{
+    pthread_mutex_lock(&card->lock);
+    bool listens = card->waiting;
+    if (listens) {
+        lp_thread_waiter_stir(card->waiting);
+    }
+    pthread_mutex_unlock(&card->lock);
+    return listens;
+}
+
+void lp_pool_call_anyone(struct loomp_pool *pool)
+{
+    if (!atomic_load_explicit(&pool->listeners, memory_order_seq_cst)) {
+        return;
+    }
+    for (unsigned i = 0; i < pool->options.threads; i++) {
+        if (lp_pool_call(pool->options.blocking ? &pool->blocking.cards[i]
+                                                : &pool->workers[i].card)) {
+            return;
+        }
+    }
 }
 
 /* ---- waking -------------------------------------------------------------------------------------- */
@@ -264,14 +342,18 @@ void lp_pool_wake_for_gang(struct loomp_pool *pool)
     lp_parking_wake_lowest(&pool->gang.parking, 0);
 }
 
-void lp_pool_places_freed(struct loomp_pool *pool)
+void lp_pool_wake_place_waiters(struct loomp_pool *pool)
 {
-    /* Paused workers sleep among the parked; as many as there is work for are woken, one by one. Jobs
-     * that were interrupted by a wait sleep on the epoch (lp_worker_reenter_place). */
     atomic_fetch_add_explicit(&pool->place_epoch, 1, memory_order_seq_cst);
     if (atomic_load_explicit(&pool->place_waiters, memory_order_seq_cst)) {
         lp_futex_wake(&pool->place_epoch, INT_MAX);
     }
+}
+
+void lp_pool_places_freed(struct loomp_pool *pool)
+{
+    /* Paused workers sleep among the parked; as many as there is work for are woken, one by one. */
+    lp_pool_wake_place_waiters(pool);
     if (lp_pool_has_serial(pool)) {
         lp_pool_wake_worker(pool);
     }

@@ -9,8 +9,10 @@
 #include "base/platform.h"
 #include "base/thread.h"
 #include "handoff/completion.h"
+#include "handoff/overflow.h"
 #include "handoff/parking.h"
 #include "handoff/rundown.h"
+#include "handoff/waiter.h"
 #include "placement/plan.h"
 #include "team/queues.h"
 
@@ -76,6 +78,9 @@ struct lp_thread_card {
     /* For loomp_pool_stats_read; as jobs. */
     _Atomic uint64_t kinds[3]; /* by LOOMP_SERIAL, _TASKS, _GANG: jobs whose work began here */
     _Atomic uint64_t gangs_narrowed, helped, stolen, relieved, broadcasts;
+    /* The waiter of the job that waits on this thread, if it is one that is called (lp_pool_listen). */
+    pthread_mutex_t lock; /* guards it */
+    struct lp_thread_waiter *waiting;
 };
 
 struct lp_worker {
@@ -88,8 +93,6 @@ struct lp_worker {
     struct lp_taker taker;
     /* What only this thread may run (lp_worker_mail). */
     struct lp_completions mail;
-    /* Grows when mail comes: a job that waits on this thread sleeps on it. */
-    _Atomic uint32_t bell;
     _Atomic uint64_t started; /* SERIAL jobs; written by the worker, read by a gang that pauses */
     struct lp_thread_card card;
 };
@@ -150,6 +153,7 @@ struct loomp_pool {
     _Atomic uint32_t frozen;            /* the process exits: no thread takes work any more */
     _Atomic uint32_t quiet;             /* threads that have seen it */
     _Atomic uint32_t blocked;           /* workers whose job waits for others */
+    _Atomic uint32_t listeners;         /* threads on which jobs wait that can be called */
     _Atomic uint32_t place_epoch;       /* grows when places are given back ... */
     _Atomic uint32_t place_waiters;     /* ... for resumed workers that want theirs */
 
@@ -163,6 +167,8 @@ struct loomp_pool {
     unsigned whole; /* the places from it on are siblings of others on their cores */
     struct lp_queues serial;
     struct lp_ring gangs[LP_PRIORITIES]; /* GANG and TASKS jobs */
+    struct lp_overflow late_serial; /* what had to be queued when there was no room */
+    struct lp_overflow late_gangs;
     struct lp_completions dones; /* for jobs without a home that did not run here */
 
     struct lp_parking parking; /* the workers, or the blocking threads */
@@ -264,9 +270,26 @@ static inline void lp_pool_stir(struct loomp_pool *pool)
     }
 }
 
+/* Wakes jobs that have waited and want their places, or else the relief, to go on
+ * (lp_worker_reenter_place). After the change, which must be seq_cst. */
+void lp_pool_wake_place_waiters(struct loomp_pool *pool);
+
 /* Places have been given back: wakes jobs that want theirs after a wait, and a worker if there is
  * work. After the change, which must be seq_cst. */
 void lp_pool_places_freed(struct loomp_pool *pool);
+
+/* For a job that waits on the calling thread, a worker or one of a blocking pool: what only such
+ * threads can do, mail and dones, stirs its waiter from now on; NULL: no more. What came before has to
+ * be looked for after it. */
+void lp_pool_listen(struct loomp_pool *pool, struct lp_thread_waiter *waiter);
+bool lp_pool_is_called(struct loomp_pool *pool);
+
+/* Stirs the job that waits on that thread, if it listens; false if it does not. After a push that was
+ * seq_cst. */
+bool lp_pool_call(struct lp_thread_card *card);
+
+/* Stirs one of those that listen, if any do. */
+void lp_pool_call_anyone(struct loomp_pool *pool);
 
 /* Whether SERIAL work may be waiting (seq_cst loads). */
 bool lp_pool_has_serial(struct loomp_pool *pool);
@@ -275,6 +298,9 @@ bool lp_pool_has_gang(struct loomp_pool *pool);
 /* The most urgent item, or NULL; one in 32 is of another priority, so that none waits for ever. */
 void *lp_pool_take_serial(struct loomp_pool *pool, struct lp_taker *taker);
 void *lp_pool_take_gang(struct loomp_pool *pool);
+
+/* The note of what lp_pool_take_gang would give now; false if that cannot be said. By the leader. */
+bool lp_pool_peek_gang(struct loomp_pool *pool, uint64_t *note);
 
 /* An item with that tag, for a thread that waits. cursors as lp_queues_take_tagged's. */
 struct lp_gang_cursors {

@@ -7,6 +7,7 @@
 #include "team/blocking_team.h"
 #include "team/gang_team.h"
 #include "team/task_team.h"
+#include "team/worker.h"
 
 int lp_teams_start(struct loomp_pool *pool)
 {
@@ -56,4 +57,15 @@ void lp_teams_push_done(struct loomp_pool *pool, struct lp_item *item)
 {
     lp_completions_push(&pool->dones, item);
     lp_teams_wake_for_serial(pool);
+    /* All threads may be in jobs that wait, perhaps for this. */
+    lp_pool_call_anyone(pool);
+}
+
+void lp_teams_answer(struct loomp_pool *pool)
+{
+    if (pool->options.blocking) {
+        lp_blocking_team_answer(pool);
+    } else {
+        lp_worker_answer(pool);
+    }
 }

@@ -18,4 +18,7 @@ void lp_teams_wake_for_gang(struct loomp_pool *pool);
 /* Runs a done on one of the pool's threads, soon. Any thread. */
 void lp_teams_push_done(struct loomp_pool *pool, struct lp_item *item);
 
+/* On a thread of the pool's whose job waits: does what it was called for (lp_pool_listen). */
+void lp_teams_answer(struct loomp_pool *pool);
+
 #endif

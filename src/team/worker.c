@@ -97,10 +97,9 @@ void lp_worker_mail(struct loomp_pool *pool, unsigned index, struct lp_item *ite
     struct lp_worker *worker = &pool->workers[index];
     lp_completions_push(&worker->mail, item);
     /* The thread sleeps either parked or in a wait of its job. Both look at the mail after they have
-     * announced themselves (the parking's bit, the bell's value), and this comes after the push. */
+     * announced themselves (the parking's bit, lp_pool_listen), and this comes after the push. */
     lp_parking_wake_slot(&pool->parking, index);
-    atomic_fetch_add_explicit(&worker->bell, 1, memory_order_seq_cst);
-    lp_futex_wake(&worker->bell, 1);
+    lp_pool_call(&worker->card);
 }
 
 static bool has_mail(struct lp_worker *worker)
@@ -120,14 +119,11 @@ static void run_mail(struct lp_worker *worker)
     }
 }
 
-bool lp_worker_has_mail(struct loomp_pool *pool)
+void lp_worker_answer(struct loomp_pool *pool)
 {
-    return has_mail(&pool->workers[lp_self.index]);
-}
-
-void lp_worker_run_mail(struct loomp_pool *pool)
-{
-    run_mail(&pool->workers[lp_self.index]);
+    struct lp_worker *worker = &pool->workers[lp_self.index];
+    run_mail(worker);
+    run_dones(pool, worker);
 }
 
 /* What a worker runs next: with mail, first what it has submitted itself, but not for ever. */
@@ -221,13 +217,32 @@ static void idle(struct loomp_pool *pool, struct lp_worker *worker, unsigned ind
     worker->gap_ns = (3 * worker->gap_ns + (gap < most ? gap : most)) / 4;
 }
 
-/* A gang has all places and work is waiting: after relief_ns, serves it without a place of its own,
- * the kernel sharing the CPU, until the queues are empty or the places come back. */
-static void relieve(struct loomp_pool *pool, struct lp_worker *worker, unsigned index)
+/* ---- relief -------------------------------------------------------------------------------------- */
+
+/* One worker at a time may run work without a place of its own, the kernel sharing a CPU between it
+ * and a gang: lp_self.relieving says that it is the calling one. */
+static bool take_relief(struct loomp_pool *pool)
 {
     uint32_t nobody = 0;
-    if (!atomic_compare_exchange_strong_explicit(&pool->relief, &nobody, 1, memory_order_seq_cst,
-                                                 memory_order_seq_cst)) {
+    lp_self.relieving = atomic_compare_exchange_strong_explicit(
+        &pool->relief, &nobody, 1, memory_order_seq_cst, memory_order_seq_cst);
+    return lp_self.relieving;
+}
+
+static void drop_relief(struct loomp_pool *pool)
+{
+    if (lp_self.relieving) {
+        lp_self.relieving = false;
+        atomic_store_explicit(&pool->relief, 0, memory_order_seq_cst);
+        lp_pool_wake_place_waiters(pool);
+    }
+}
+
+/* A gang has all places and work is waiting: after relief_ns, serves it until the queues are empty or
+ * the places come back. */
+static void relieve(struct loomp_pool *pool, struct lp_worker *worker, unsigned index)
+{
+    if (!take_relief(pool)) {
         return;
     }
     uint64_t deadline = lp_now_ns() + pool->options.relief_ns;
@@ -241,24 +256,21 @@ static void relieve(struct loomp_pool *pool, struct lp_worker *worker, unsigned 
         in_time = lp_parking_sleep(&pool->parking, index, deadline);
     }
     /* In time means that the places have come back; if they are claimed again by now, that is another
-     * gang, behind which nobody has waited for so long. */
-    lp_self.relieving = !in_time;
-    while (lp_self.relieving && lp_pool_all_claimed(pool) && serve_one(pool, worker)) {
+     * gang, behind which nobody has waited for so long. A job that waits drops the relief, and goes on
+     * with its place or with relief, whichever it gets first. */
+    while (!in_time && lp_self.relieving && lp_pool_all_claimed(pool) && serve_one(pool, worker)) {
     }
-    lp_self.relieving = false;
     lp_card_state(&worker->card, LOOMP_STATE_PAUSED);
-    atomic_fetch_sub_explicit(&pool->relief, 1, memory_order_seq_cst);
+    drop_relief(pool);
+    free_place(pool, worker);
 }
 
-/* Mail that has waited for relief_ns behind a gang is run beside it, by one worker at a time. */
+/* Mail that has waited for relief_ns behind a gang is run beside it. */
 static void relieve_mail(struct loomp_pool *pool, struct lp_worker *worker)
 {
-    uint32_t nobody = 0;
-    if (has_mail(worker) &&
-        atomic_compare_exchange_strong_explicit(&pool->relief, &nobody, 1, memory_order_seq_cst,
-                                                memory_order_seq_cst)) {
+    if (has_mail(worker) && take_relief(pool)) {
         run_mail(worker);
-        atomic_fetch_sub_explicit(&pool->relief, 1, memory_order_seq_cst);
+        drop_relief(pool);
         if (lp_pool_has_serial(pool)) {
             lp_pool_wake_worker(pool);
         }
@@ -311,6 +323,7 @@ void lp_worker_loop(struct loomp_pool *pool, unsigned index)
         } else if (!serve_one(pool, worker)) {
             idle(pool, worker, index);
         }
+        drop_relief(pool); /* a job that waited may have gone on with it */
     }
     free_place(pool, worker);
     lp_pool_sleep_if_frozen(pool);
@@ -323,7 +336,7 @@ void lp_worker_leave_place(struct loomp_pool *pool)
     atomic_fetch_add_explicit(&pool->blocked, 1, memory_order_seq_cst);
     if (lp_self.relieving) {
         tell_gang_leader(pool);
-        atomic_fetch_sub_explicit(&pool->relief, 1, memory_order_seq_cst);
+        drop_relief(pool);
     } else {
         free_place(pool, worker);
     }
@@ -337,22 +350,24 @@ void lp_worker_reenter_place(struct loomp_pool *pool)
     unsigned index = (unsigned)lp_self.index;
     struct lp_worker *worker = &pool->workers[index];
     uint64_t deadline = lp_now_ns() + pool->options.relief_ns;
-    bool in_time = !lp_self.relieving;
-    if (lp_self.relieving) {
-        atomic_fetch_add_explicit(&pool->relief, 1, memory_order_seq_cst);
-    }
-    while (in_time) {
+    for (bool in_time = true;;) {
         take_place(worker);
         if (!is_the_gangs(pool, index)) {
             break;
         }
         free_place(pool, worker);
+        in_time = in_time && lp_now_ns() < deadline;
+        if (!in_time && take_relief(pool)) {
+            break;
+        }
         uint32_t epoch = atomic_load_explicit(&pool->place_epoch, memory_order_seq_cst);
         atomic_fetch_add_explicit(&pool->place_waiters, 1, memory_order_seq_cst);
-        /* Look again: a release before the announcement did not wake us (pairs with
-         * lp_gang_release: claim, epoch, then waiters). */
-        if (is_the_gangs(pool, index)) {
-            in_time = lp_futex_wait(&pool->place_epoch, epoch, deadline);
+        /* Look again: a place or the relief that was given back before the announcement did not wake
+         * us (lp_pool_wake_place_waiters comes after that: the claim or the relief, then the
+         * waiters). */
+        if (is_the_gangs(pool, index) &&
+            (in_time || atomic_load_explicit(&pool->relief, memory_order_seq_cst))) {
+            lp_futex_wait(&pool->place_epoch, epoch, in_time ? deadline : UINT64_MAX);
         }
         atomic_fetch_sub_explicit(&pool->place_waiters, 1, memory_order_seq_cst);
     }

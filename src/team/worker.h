@@ -19,9 +19,8 @@ void lp_worker_reenter_place(struct loomp_pool *pool);
  * it looks for other work, or while its job waits. Any thread; the item may be gone on return. */
 void lp_worker_mail(struct loomp_pool *pool, unsigned index, struct lp_item *item);
 
-/* For a job that waits on the calling worker: whether there is mail, and the running of it. */
-bool lp_worker_has_mail(struct loomp_pool *pool);
-void lp_worker_run_mail(struct loomp_pool *pool);
+/* On a worker whose job waits: runs its mail, and dones that are there. */
+void lp_worker_answer(struct loomp_pool *pool);
 
 /* Runs one other item inside the job that runs on the calling thread of the pool's; only what this
  * worker has submitted itself if `local`. False: there is none. */

@@ -294,6 +294,80 @@ TEST(each_system_call_that_fails_is_an_error_and_leaves_nothing)
     sweep(FAULT_SYSTEM);
 }
 
+/* ---- pools that are opened ------------------------------------------------------------------- */
+
+/* Opens a pool, lets it work and closes it; whether it was opened. */
+static bool pool_lives(loomp_runtime *runtime, const struct loomp_pool_options *options)
+{
+    loomp_pool *pool = NULL;
+    leave_other_sentence();
+    int err = loomp_pool_open(runtime, "side", options, &pool);
+    if (!accepted(err)) {
+        CHECK(pool == NULL && loomp_pool_named(runtime, "side") == NULL);
+        said_why();
+        return false;
+    }
+    loomp_job job;
+    loomp_job_init(&job, count_work, count_done);
+    job.pool = pool;
+    leave_other_sentence();
+    err = loomp_submit(runtime, &job); /* may need the first thread of a blocking pool */
+    if (!accepted(err)) {
+        said_why();
+    }
+    CHECK(loomp_pool_close(pool) == 0);
+    CHECK(loomp_pool_named(runtime, "side") == NULL);
+    return true;
+}
+
+static void sweep_pools(loomp_runtime *runtime, enum fault kind, uint32_t blocking, const char *cpus)
+{
+    struct loomp_pool_options options;
+    loomp_pool_options_init(&options);
+    options.threads = 1;
+    options.blocking = blocking;
+    options.cpus = cpus;
+    CHECK(pool_lives(runtime, &options) && pool_lives(runtime, &options));
+    long blocks = atomic_load(&live_blocks);
+    int descriptors = open_descriptors(), threads = running_threads();
+    bool hit = true;
+    long n = 1;
+    for (; hit; n++) {
+        arm(kind, n);
+        bool opened = pool_lives(runtime, &options);
+        hit = disarm();
+        CHECK(opened || hit);
+        CHECK(open_descriptors() == descriptors && running_threads() == threads);
+        if (!CHECK(atomic_load(&live_blocks) == blocks)) {
+            printf("the failure of number %ld leaves %ld blocks\n", n,
+                   atomic_load(&live_blocks) - blocks);
+            break;
+        }
+        CHECK(pool_lives(runtime, &options));
+    }
+    CHECK(n > (kind == FAULT_MEMORY ? 5 : 1));
+}
+
+TEST(a_pool_that_cannot_be_opened_leaves_nothing)
+{
+    loomp_config *config = config_under_test();
+    loomp_runtime *runtime = NULL;
+    /* the follower allocates while the pool works */
+    CHECK(loomp_config_set(config, "follow", "false") == 0);
+    if (CHECK(loomp_start(&runtime, config) == 0)) {
+        for (uint32_t blocking = 0; blocking < 2; blocking++) {
+            sweep_pools(runtime, FAULT_MEMORY, blocking, NULL);
+            sweep_pools(runtime, FAULT_SYSTEM, blocking, NULL);
+        }
+        /* some CPU that is there */
+        char cpus[64];
+        loomp_cpus(runtime, cpus, sizeof cpus);
+        sweep_pools(runtime, FAULT_MEMORY, 0, cpus);
+        CHECK(loomp_stop(runtime) == 0);
+    }
+    loomp_config_free(config);
+}
+
 TEST(settings_without_memory_say_so)
 {
     long blocks = atomic_load(&live_blocks);
@@ -387,6 +461,111 @@ TEST(calls_and_posts_without_memory_are_refused_and_then_work)
         work_on_attached_loop(runtime);
         hit = disarm();
     }
+    CHECK(loomp_stop(runtime) == 0);
+    loomp_config_free(config);
+}
+
+/* ---- parallel loops ---------------------------------------------------------------------------- */
+
+static void start_count(void *partial, void *arg)
+{
+    (void)arg;
+    *(long *)partial = 0;
+}
+
+static int add_count(int64_t begin, int64_t end, void *partial, void *arg)
+{
+    (void)arg;
+    *(long *)partial += (long)(end - begin);
+    return 0;
+}
+
+static void combine_counts(void *into, const void *from, void *arg)
+{
+    (void)arg;
+    *(long *)into += *(const long *)from;
+}
+
+static int count_indices(int64_t begin, int64_t end, void *arg)
+{
+    atomic_fetch_add((_Atomic long *)arg, (long)(end - begin));
+    return 0;
+}
+
+static int add_one(void *arg)
+{
+    atomic_fetch_add((_Atomic long *)arg, 1);
+    return 0;
+}
+
+/* What needs no memory of its own: a loop whose helpers cannot be had goes on without them. */
+static void run_loops(loomp_runtime *runtime)
+{
+    _Atomic long indices = 0, calls = 0;
+    CHECK(loomp_for(runtime, 0, 1000, 1, count_indices, &indices) == 0 && indices == 1000);
+    CHECK(loomp_join(runtime, add_one, &calls, add_one, &calls) == 0 && calls == 2);
+}
+
+TEST(parallel_loops_without_memory_go_on_or_say_so)
+{
+    static const struct loomp_reduction count = {sizeof(long), start_count, add_count,
+                                                 combine_counts};
+    bool hit = true;
+    for (long n = 1; hit; n++) {
+        /* new threads each time, whose pools of objects are empty */
+        loomp_config *config = config_under_test();
+        loomp_runtime *runtime;
+        CHECK(loomp_config_set_bool(config, "follow", false) == 0);
+        if (!CHECK(loomp_start(&runtime, config) == 0)) {
+            return;
+        }
+        arm(FAULT_MEMORY, n);
+        run_loops(runtime);
+        long result = 0;
+        leave_other_sentence();
+        int err = loomp_for_reduce(runtime, 0, 1000, 1, &count, &result, NULL);
+        hit = disarm();
+        CHECK(err == 0 ? result == 1000 : err == -ENOMEM && hit);
+        CHECK(loomp_stop(runtime) == 0);
+        loomp_config_free(config);
+    }
+}
+
+static struct gate all_here;
+
+static int warm_up(loomp_job *job)
+{
+    (void)job;
+    gate_pass(&all_here);
+    run_loops(loomp_current());
+    return 0;
+}
+
+TEST(a_warm_loop_allocates_nothing)
+{
+    enum { WORKERS = 2 };
+    loomp_config *config = config_under_test();
+    loomp_runtime *runtime;
+    CHECK(loomp_config_set_bool(config, "follow", false) == 0);
+    CHECK(loomp_config_set_int(config, "compute.threads", WORKERS) == 0);
+    if (!CHECK(loomp_start(&runtime, config) == 0)) {
+        return;
+    }
+    /* Each worker begins loops, with objects of its own. */
+    gate_init(&all_here);
+    loomp_job jobs[WORKERS];
+    for (int i = 0; i < WORKERS; i++) {
+        loomp_job_init(&jobs[i], warm_up, NULL);
+        CHECK(loomp_submit(runtime, &jobs[i]) == 0);
+    }
+    gate_wait_for_arrivals(&all_here, WORKERS);
+    gate_open(&all_here);
+    CHECK(loomp_wait_idle(runtime, -1) == 0);
+    arm(FAULT_MEMORY, 1);
+    for (int i = 0; i < 50; i++) {
+        run_loops(runtime);
+    }
+    CHECK(!disarm());
     CHECK(loomp_stop(runtime) == 0);
     loomp_config_free(config);
 }
@@ -485,6 +664,24 @@ static int child_with_descriptors(long n)
     return !is_content() ? 1 : err ? 0 : NOT_REACHED;
 }
 
+/* In a runtime that is up, the n-th thread of a pool that is opened cannot be started. */
+static int child_without_pool_threads(long n)
+{
+    loomp_config *config = config_under_test();
+    loomp_runtime *runtime = NULL;
+    CHECK(loomp_start(&runtime, config) == 0);
+    struct loomp_pool_options options;
+    loomp_pool_options_init(&options);
+    arm(FAULT_THREAD, n);
+    bool opened = pool_lives(runtime, &options);
+    bool hit = disarm();
+    CHECK(opened != hit);
+    CHECK(pool_lives(runtime, &options));
+    CHECK(loomp_stop(runtime) == 0);
+    loomp_config_free(config);
+    return !is_content() ? 1 : hit ? 0 : NOT_REACHED;
+}
+
 static int status_of_child(const char *what, long n)
 {
     char number[32];
@@ -523,6 +720,11 @@ TEST(each_thread_that_cannot_be_started_is_an_error_and_leaves_nothing)
     sweep_children("threads", 1, 1, 100);
 }
 
+TEST(each_thread_of_a_pool_that_cannot_be_started_is_an_error)
+{
+    sweep_children("pool-threads", 1, 1, 10);
+}
+
 /* As the sweep above, where no object of a thread is there yet; a few are enough. */
 TEST(allocations_of_a_first_start_fail_with_an_error)
 {
@@ -538,9 +740,10 @@ int main(int argc, char **argv)
 {
     if (argc == 4 && strcmp(argv[1], "--child") == 0) {
         long n = atol(argv[3]);
-        return strcmp(argv[2], "threads") == 0  ? child_with_fault(FAULT_THREAD, n)
-               : strcmp(argv[2], "memory") == 0 ? child_with_fault(FAULT_MEMORY, n)
-                                                : child_with_descriptors(n);
+        return strcmp(argv[2], "threads") == 0        ? child_with_fault(FAULT_THREAD, n)
+               : strcmp(argv[2], "pool-threads") == 0 ? child_without_pool_threads(n)
+               : strcmp(argv[2], "memory") == 0       ? child_with_fault(FAULT_MEMORY, n)
+                                                      : child_with_descriptors(n);
     }
     return harness_run(argc, argv);
 }

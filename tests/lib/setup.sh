@@ -31,10 +31,10 @@ setup_packages()
                 "clang|clang-[0-9]+" "libomp-dev|libomp-[0-9]+-dev" \
                 libev-dev libhwloc-dev libconfig-dev
             ;;
-        tests) echo libcunit1-dev util-linux xz-utils gfortran ;;
+        tests) echo libcunit1-dev util-linux xz-utils gfortran jdupes ;;
         sanitizers) echo "libclang-rt-dev|libclang-rt-[0-9]+-dev" llvm\|llvm-[0-9]+ ;;
         valgrind) echo valgrind libc6-dbg ;;
-        examples) echo libmicrohttpd-dev curl ;;
+        examples) echo libmicrohttpd-dev libxxhash-dev curl ;;
         documents) echo mandoc ;;
         *)
             echo "setup_packages: no kind '$kind'" >&2

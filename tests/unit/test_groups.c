@@ -963,6 +963,565 @@ TEST(a_job_that_joins_while_the_only_worker_waits_for_the_group_is_run_by_it)
     CHECK(loomp_stop(runtime) == 0);
 }
 
+/* ---- errors are kept until reported ---------------------------------------------------------- */
+
+/* Submits and waits until the group is empty again, without asking it. */
+static void run_alone(loomp_runtime *runtime, loomp_group *group, int result)
+{
+    struct recorded_job job;
+    recorded_init(&job, NULL);
+    job.result = result;
+    job.job.group = group;
+    CHECK(loomp_submit(runtime, &job.job) == 0);
+    CHECK(loomp_wait_idle(runtime, -1) == 0);
+    CHECK(job.dones == 1);
+}
+
+TEST(an_error_is_kept_until_it_is_reported_though_the_group_was_empty_meanwhile)
+{
+    loomp_runtime *runtime = runtime_under_test();
+    if (!runtime) {
+        return;
+    }
+    loomp_group group;
+    loomp_group_init(&group, runtime);
+    run_alone(runtime, &group, -EIO);
+    run_alone(runtime, &group, 0);
+    run_alone(runtime, &group, -ENOSPC);
+    CHECK(loomp_group_wait(&group, -1) == -EIO);
+    CHECK(loomp_group_wait(&group, -1) == -EIO); /* until the next job joins */
+    CHECK(loomp_group_wait(&group, 0) == -EIO);
+    run_alone(runtime, &group, 0);
+    CHECK(loomp_group_wait(&group, -1) == 0);
+    run_alone(runtime, &group, -ENOSPC);
+    run_alone(runtime, &group, 0);
+    CHECK(loomp_group_wait(&group, 0) == -ENOSPC); /* a look that finds it empty is a report */
+    run_alone(runtime, &group, 0);
+    CHECK(loomp_group_wait(&group, 0) == 0);
+    CHECK(loomp_stop(runtime) == 0);
+}
+
+TEST(a_notification_and_a_job_after_the_group_are_reports_and_a_look_in_vain_is_none)
+{
+    loomp_runtime *runtime = runtime_under_test();
+    if (!runtime) {
+        return;
+    }
+    loomp_group group;
+    loomp_group_init(&group, runtime);
+    struct notified *self = new_notified(runtime, &group);
+    run_alone(runtime, &group, -EIO);
+    struct gate gate = GATE_INIT;
+    struct recorded_job held, after;
+    recorded_init(&held, &gate);
+    held.job.group = &group;
+    CHECK(loomp_submit(runtime, &held.job) == 0);
+    CHECK(loomp_group_wait(&group, 0) == -ETIMEDOUT);
+    CHECK(loomp_group_wait(&group, 0.001) == -ETIMEDOUT);
+    CHECK(loomp_group_notify(&group, loomp_loop_at(runtime, 0), on_empty, self) == 0);
+    gate_open(&gate);
+    CHECK(loomp_wait_idle(runtime, -1) == 0);
+    CHECK(self->status == -EIO);
+    run_alone(runtime, &group, 0);
+    CHECK(loomp_group_wait(&group, -1) == 0);
+    run_alone(runtime, &group, -EIO);
+    recorded_init(&after, NULL);
+    CHECK(loomp_group_then(&group, &after.job) == 0);
+    CHECK(loomp_wait_idle(runtime, -1) == 0);
+    CHECK(after.works == 1);
+    run_alone(runtime, &group, 0);
+    CHECK(loomp_group_wait(&group, -1) == 0);
+    CHECK(loomp_stop(runtime) == 0);
+}
+
+/* ---- cancellation of a group ------------------------------------------------------------------ */
+
+static int until_cancelled(loomp_job *job)
+{
+    struct recorded_job *r = LOOMP_CONTAINER(job, struct recorded_job, job);
+    atomic_fetch_add(&r->works, 1);
+    gate_arrive(r->gate);
+    while (!loomp_cancelled()) {
+        sched_yield();
+    }
+    CHECK(loomp_job_cancelled(job));
+    return 0;
+}
+
+TEST(cancel_withdraws_1000_queued_jobs_of_all_kinds_at_once_and_tells_the_one_that_runs)
+{
+    enum { QUEUED = 1000 };
+    loomp_runtime *runtime = runtime_with(1, NULL);
+    if (!runtime) {
+        return;
+    }
+    static struct recorded_job jobs[QUEUED];
+    for (int round = 0; round < 5; round++) {
+        loomp_group group;
+        loomp_group_init(&group, runtime);
+        struct gate gate = GATE_INIT;
+        struct recorded_job running, other;
+        recorded_init(&running, &gate);
+        running.job.work = until_cancelled;
+        running.job.group = &group;
+        CHECK(!loomp_cancelled());
+        CHECK(loomp_submit(runtime, &running.job) == 0);
+        gate_wait_for_arrivals(&gate, 1);
+        CHECK(!loomp_job_cancelled(&running.job));
+        recorded_init(&other, NULL);
+        CHECK(loomp_submit(runtime, &other.job) == 0);
+        for (int i = 0; i < QUEUED; i++) {
+            recorded_init(&jobs[i], NULL);
+            jobs[i].job.group = &group;
+            jobs[i].job.home = i % 2 ? loomp_loop_at(runtime, 0) : NULL;
+            jobs[i].job.kind = i % 5 == 4 ? LOOMP_GANG : LOOMP_SERIAL;
+            jobs[i].job.priority = i % 3 - 1;
+            CHECK(loomp_submit(runtime, &jobs[i].job) == 0);
+        }
+        loomp_group_cancel(&group);
+        CHECK(loomp_group_wait(&group, -1) == -ECANCELED);
+        for (int i = 0; i < QUEUED; i++) {
+            CHECK(jobs[i].works == 0 && jobs[i].dones == 1 && jobs[i].status == -ECANCELED);
+        }
+        CHECK(running.status == 0);
+        CHECK(loomp_wait_idle(runtime, -1) == 0);
+        CHECK(other.works == 1 && other.status == 0);
+        /* it ended with that */
+        run_alone(runtime, &group, 0);
+        CHECK(loomp_group_wait(&group, -1) == 0);
+    }
+    CHECK(loomp_stop(runtime) == 0);
+}
+
+TEST(an_earlier_error_stays_the_status_of_a_cancelled_group)
+{
+    loomp_runtime *runtime = runtime_with(1, NULL);
+    if (!runtime) {
+        return;
+    }
+    loomp_group group;
+    loomp_group_init(&group, runtime);
+    loomp_group_cancel(&group); /* of an empty group it means nothing */
+    struct gate gate = GATE_INIT;
+    struct recorded_job held, queued;
+    run_alone(runtime, &group, -EIO);
+    recorded_init(&held, &gate);
+    recorded_init(&queued, NULL);
+    held.job.group = queued.job.group = &group;
+    CHECK(loomp_submit(runtime, &held.job) == 0);
+    gate_wait_for_arrivals(&gate, 1);
+    CHECK(loomp_submit(runtime, &queued.job) == 0);
+    loomp_group_cancel(&group);
+    gate_open(&gate);
+    CHECK(loomp_group_wait(&group, -1) == -EIO);
+    CHECK(queued.works == 0 && queued.status == -ECANCELED);
+    CHECK(held.status == 0);
+    CHECK(loomp_stop(runtime) == 0);
+    loomp_group_cancel(&group); /* harmless */
+    loomp_group_cancel(NULL);
+}
+
+struct self_cancelling {
+    struct recorded_job r;
+    struct recorded_job sibling;
+    loomp_runtime *runtime;
+};
+
+static int cancel_own_group(loomp_job *job)
+{
+    struct self_cancelling *self = LOOMP_CONTAINER(job, struct self_cancelling, r.job);
+    recorded_init(&self->sibling, NULL);
+    self->sibling.job.group = job->group;
+    CHECK(!loomp_cancelled());
+    loomp_group_cancel(job->group);
+    CHECK(loomp_cancelled());
+    /* What joins a cancelled group is cancelled too. */
+    CHECK(loomp_submit(self->runtime, &self->sibling.job) == 0);
+    return 0;
+}
+
+TEST(a_job_may_cancel_its_own_group)
+{
+    loomp_runtime *runtime = runtime_with(1, NULL);
+    if (!runtime) {
+        return;
+    }
+    loomp_group group;
+    loomp_group_init(&group, runtime);
+    struct self_cancelling self = {.runtime = runtime};
+    recorded_init(&self.r, NULL);
+    self.r.job.work = cancel_own_group;
+    self.r.job.group = &group;
+    CHECK(loomp_submit(runtime, &self.r.job) == 0);
+    CHECK(loomp_group_wait(&group, -1) == -ECANCELED);
+    CHECK(self.sibling.works == 0 && self.sibling.status == -ECANCELED);
+    CHECK(loomp_stop(runtime) == 0);
+}
+
+TEST(with_CANCEL_ON_ERROR_the_first_error_cancels_the_rest_and_stays_the_status)
+{
+    loomp_runtime *runtime = runtime_with(1, NULL);
+    if (!runtime) {
+        return;
+    }
+    for (int flagged = 0; flagged < 2; flagged++) {
+        loomp_group group;
+        loomp_group_init(&group, runtime);
+        group.flags = flagged ? LOOMP_GROUP_CANCEL_ON_ERROR : 0;
+        struct gate gate = GATE_INIT;
+        struct recorded_job jobs[10];
+        for (int i = 0; i < 10; i++) {
+            recorded_init(&jobs[i], i == 0 ? &gate : NULL);
+            jobs[i].job.group = &group;
+            jobs[i].result = i == 3 ? -EIO : 0;
+            CHECK(loomp_submit(runtime, &jobs[i].job) == 0);
+        }
+        gate_open(&gate);
+        CHECK(loomp_group_wait(&group, -1) == -EIO);
+        for (int i = 0; i < 10; i++) {
+            CHECK(jobs[i].works == (i <= 3 || !flagged));
+            CHECK(jobs[i].status == (i == 3 ? -EIO : i > 3 && flagged ? -ECANCELED : 0));
+        }
+        run_alone(runtime, &group, 0);
+        CHECK(loomp_group_wait(&group, -1) == 0);
+    }
+    CHECK(loomp_stop(runtime) == 0);
+}
+
+TEST(with_CANCEL_ON_ERROR_a_running_job_is_told)
+{
+    loomp_runtime *runtime = runtime_under_test();
+    if (!runtime) {
+        return;
+    }
+    loomp_group group;
+    loomp_group_init(&group, runtime);
+    group.flags = LOOMP_GROUP_CANCEL_ON_ERROR;
+    struct gate gate = GATE_INIT;
+    struct recorded_job running, failing;
+    recorded_init(&running, &gate);
+    running.job.work = until_cancelled;
+    recorded_init(&failing, NULL);
+    failing.result = -EIO;
+    running.job.group = failing.job.group = &group;
+    CHECK(loomp_submit(runtime, &running.job) == 0);
+    gate_wait_for_arrivals(&gate, 1);
+    CHECK(loomp_submit_blocking(runtime, &failing.job) == 0);
+    CHECK(loomp_group_wait(&group, -1) == -EIO);
+    CHECK(loomp_stop(runtime) == 0);
+}
+
+/* ---- jobs that start after a group ------------------------------------------------------------- */
+
+TEST(a_job_after_a_group_starts_when_the_group_is_empty_and_not_before)
+{
+    loomp_runtime *runtime = runtime_under_test();
+    if (!runtime) {
+        return;
+    }
+    for (int round = 0; round < 20; round++) {
+        loomp_group group, own;
+        loomp_group_init(&group, runtime);
+        loomp_group_init(&own, runtime);
+        struct gate gate = GATE_INIT;
+        struct recorded_job held, after[6];
+        recorded_init(&held, &gate);
+        held.job.group = &group;
+        CHECK(loomp_submit_blocking(runtime, &held.job) == 0);
+        for (int i = 0; i < 6; i++) {
+            recorded_init(&after[i], NULL);
+            after[i].job.kind = i == 4 ? LOOMP_GANG : LOOMP_SERIAL;
+            after[i].job.pool = i == 5 ? loomp_pool_named(runtime, "blocking") : NULL;
+            after[i].job.home = i % 2 ? loomp_loop_at(runtime, 0) : NULL;
+            after[i].job.group = &own;
+            CHECK(loomp_group_then(&group, &after[i].job) == 0);
+            CHECK(loomp_job_state(&after[i].job) == LOOMP_JOB_QUEUED);
+            CHECK(loomp_group_then(&group, &after[i].job) == -EBUSY);
+        }
+        CHECK(loomp_group_wait(&own, 0) == -ETIMEDOUT); /* they are in their group already */
+        CHECK(!loomp_is_idle(runtime));
+        for (int i = 0; i < 6; i++) {
+            CHECK(after[i].works == 0);
+        }
+        gate_open(&gate);
+        CHECK(loomp_group_wait(&own, -1) == 0);
+        for (int i = 0; i < 6; i++) {
+            CHECK(after[i].works == 1 && after[i].dones == 1 && after[i].status == 0);
+        }
+    }
+    CHECK(loomp_stop(runtime) == 0);
+}
+
+TEST(a_job_after_an_empty_group_starts_soon)
+{
+    loomp_runtime *runtime = runtime_under_test();
+    if (!runtime) {
+        return;
+    }
+    loomp_group group;
+    loomp_group_init(&group, runtime);
+    struct recorded_job after;
+    recorded_init(&after, NULL);
+    CHECK(loomp_group_then(&group, &after.job) == 0);
+    CHECK(loomp_wait_idle(runtime, -1) == 0);
+    CHECK(after.works == 1);
+    after.job.group = &group;
+    CHECK(loomp_group_then(&group, &after.job) == -EDEADLK);
+    CHECK(loomp_group_then(NULL, &after.job) == -EINVAL);
+    CHECK(loomp_group_then(&group, NULL) == -EINVAL);
+    after.job.group = NULL;
+    after.job.kind = 77;
+    CHECK(loomp_group_then(&group, &after.job) == -EINVAL);
+    after.job.kind = LOOMP_GANG;
+    after.job.pool = loomp_pool_named(runtime, "blocking");
+    CHECK(loomp_group_then(&group, &after.job) == -EINVAL);
+    CHECK(loomp_stop(runtime) == 0);
+    after.job.kind = LOOMP_SERIAL;
+    after.job.pool = NULL;
+    CHECK(loomp_group_then(&group, &after.job) == -ESHUTDOWN);
+}
+
+TEST(a_chain_of_100_jobs_each_after_the_group_of_the_one_before_runs_in_order)
+{
+    enum { LINKS = 100 };
+    loomp_runtime *runtime = runtime_under_test();
+    if (!runtime) {
+        return;
+    }
+    static struct recorded_job jobs[LINKS];
+    static loomp_group groups[LINKS + 1];
+    _Atomic int begun = 0;
+    loomp_group_init(&groups[0], runtime);
+    struct gate gate = GATE_INIT;
+    struct recorded_job held;
+    recorded_init(&held, &gate);
+    held.job.group = &groups[0];
+    CHECK(loomp_submit_blocking(runtime, &held.job) == 0);
+    for (int i = 0; i < LINKS; i++) {
+        loomp_group_init(&groups[i + 1], runtime);
+        recorded_init(&jobs[i], NULL);
+        jobs[i].begun = &begun;
+        jobs[i].job.group = &groups[i + 1];
+        jobs[i].job.kind = i % 10 == 3 ? LOOMP_GANG : LOOMP_SERIAL;
+        CHECK(loomp_group_then(&groups[i], &jobs[i].job) == 0);
+    }
+    gate_open(&gate);
+    CHECK(loomp_group_wait(&groups[LINKS], -1) == 0);
+    for (int i = 0; i < LINKS; i++) {
+        CHECK(jobs[i].works == 1 && jobs[i].order == i);
+    }
+    CHECK(loomp_stop(runtime) == 0);
+}
+
+TEST(jobs_after_a_group_are_not_lost_when_their_queue_is_full)
+{
+    enum { AFTER = 40 };
+    static const char *const settings[] = {"queue_limit", "1", NULL};
+    loomp_runtime *runtime = runtime_with(1, settings);
+    if (!runtime) {
+        return;
+    }
+    for (int kind = 0; kind < 3; kind++) { /* SERIAL, GANG, SERIAL in the pool blocking */
+        loomp_group group, own;
+        loomp_group_init(&group, runtime);
+        loomp_group_init(&own, runtime);
+        struct gate gate = GATE_INIT, first_gate = GATE_INIT;
+        static struct recorded_job after[AFTER];
+        struct recorded_job first, held, queued, refused;
+        recorded_init(&first, &first_gate);
+        first.job.group = &group;
+        CHECK(loomp_submit_blocking(runtime, &first.job) == 0);
+        recorded_init(&held, &gate);
+        recorded_init(&queued, NULL);
+        recorded_init(&refused, NULL);
+        held.job.kind = queued.job.kind = refused.job.kind = kind == 1 ? LOOMP_GANG : LOOMP_SERIAL;
+        gate_wait_for_arrivals(&first_gate, 1);
+        if (kind < 2) { /* fill the queue */
+            CHECK(loomp_submit(runtime, &held.job) == 0);
+            gate_wait_for_arrivals(&gate, 1);
+            CHECK(loomp_submit(runtime, &queued.job) == 0);
+            CHECK(loomp_submit(runtime, &refused.job) == -EAGAIN);
+        }
+        for (int i = 0; i < AFTER; i++) {
+            recorded_init(&after[i], NULL);
+            after[i].job.group = &own;
+            after[i].job.kind = kind == 1 ? LOOMP_GANG : LOOMP_SERIAL;
+            after[i].job.pool = kind == 2 ? loomp_pool_named(runtime, "blocking") : NULL;
+            CHECK(loomp_group_then(&group, &after[i].job) == 0);
+        }
+        gate_open(&first_gate);
+        CHECK(loomp_group_wait(&group, -1) == 0);
+        gate_open(&gate);
+        CHECK(loomp_group_wait(&own, -1) == 0);
+        for (int i = 0; i < AFTER; i++) {
+            CHECK(after[i].works == 1 && after[i].dones == 1);
+        }
+        CHECK(loomp_wait_idle(runtime, -1) == 0);
+    }
+    CHECK(loomp_stop(runtime) == 0);
+}
+
+struct full {
+    struct recorded_job waiter;
+    struct recorded_job children[5];
+    struct recorded_job stranger;
+    loomp_group empty;
+    loomp_runtime *runtime;
+};
+
+static int wait_with_full_queue(loomp_job *job)
+{
+    struct full *full = LOOMP_CONTAINER(job, struct full, waiter.job);
+    loomp_group own;
+    loomp_group_init(&own, full->runtime);
+    recorded_init(&full->stranger, NULL);
+    full->stranger.job.kind = job->kind;
+    CHECK(loomp_submit(full->runtime, &full->stranger.job) == 0); /* the queue is full with it */
+    for (int i = 0; i < 5; i++) {
+        recorded_init(&full->children[i], NULL);
+        full->children[i].job.group = &own;
+        full->children[i].job.kind = job->kind;
+        CHECK(loomp_group_then(&full->empty, &full->children[i].job) == 0);
+    }
+    int err = loomp_group_wait(&own, -1);
+    CHECK(full->stranger.works == 0);
+    return err;
+}
+
+TEST(who_waits_finds_what_did_not_fit_into_the_queue)
+{
+    static const char *const settings[] = {"queue_limit", "1", NULL};
+    loomp_runtime *runtime = runtime_with(1, settings);
+    if (!runtime) {
+        return;
+    }
+    for (uint32_t kind = LOOMP_SERIAL; kind <= LOOMP_GANG; kind += LOOMP_GANG - LOOMP_SERIAL) {
+        struct full full = {.runtime = runtime};
+        loomp_group_init(&full.empty, runtime);
+        recorded_init(&full.waiter, NULL);
+        full.waiter.job.work = wait_with_full_queue;
+        full.waiter.job.kind = kind;
+        CHECK(loomp_submit(runtime, &full.waiter.job) == 0);
+        CHECK(loomp_wait_idle(runtime, -1) == 0);
+        CHECK(full.waiter.status == 0 && full.stranger.works == 1);
+    }
+    CHECK(loomp_stop(runtime) == 0);
+}
+
+TEST(after_an_error_a_job_runs_unless_it_says_IF_OK)
+{
+    loomp_runtime *runtime = runtime_under_test();
+    if (!runtime) {
+        return;
+    }
+    for (int failed = 0; failed < 2; failed++) {
+        for (int already = 0; already < 2; already++) {
+            loomp_group group;
+            loomp_group_init(&group, runtime);
+            struct gate gate = GATE_INIT;
+            struct recorded_job first, anyway, if_ok;
+            recorded_init(&first, &gate);
+            recorded_init(&anyway, NULL);
+            recorded_init(&if_ok, NULL);
+            first.job.group = &group;
+            first.result = failed ? -EIO : 0;
+            if_ok.job.flags = LOOMP_IF_OK;
+            CHECK(loomp_submit(runtime, &first.job) == 0);
+            if (already) {
+                gate_open(&gate);
+                CHECK(loomp_wait_idle(runtime, -1) == 0);
+            }
+            CHECK(loomp_group_then(&group, &anyway.job) == 0);
+            CHECK(loomp_group_then(&group, &if_ok.job) == 0);
+            gate_open(&gate);
+            CHECK(loomp_wait_idle(runtime, -1) == 0);
+            CHECK(anyway.works == 1 && anyway.status == 0);
+            CHECK(if_ok.works == !failed && if_ok.dones == 1);
+            CHECK(if_ok.status == (failed ? -ECANCELED : 0));
+        }
+    }
+    CHECK(loomp_stop(runtime) == 0);
+}
+
+TEST(a_job_that_waits_to_start_can_be_cancelled_alone_and_with_its_group)
+{
+    loomp_runtime *runtime = runtime_under_test();
+    if (!runtime) {
+        return;
+    }
+    loomp_group group, own;
+    loomp_group_init(&group, runtime);
+    loomp_group_init(&own, runtime);
+    struct gate gate = GATE_INIT;
+    struct recorded_job first, alone, with_group, untouched;
+    recorded_init(&first, &gate);
+    recorded_init(&alone, NULL);
+    recorded_init(&with_group, NULL);
+    recorded_init(&untouched, NULL);
+    first.job.group = &group;
+    with_group.job.group = &own;
+    CHECK(loomp_submit(runtime, &first.job) == 0);
+    CHECK(loomp_group_then(&group, &alone.job) == 0);
+    CHECK(loomp_group_then(&group, &with_group.job) == 0);
+    CHECK(loomp_group_then(&group, &untouched.job) == 0);
+    CHECK(loomp_cancel(&alone.job) == -EINPROGRESS);
+    loomp_group_cancel(&own);
+    CHECK(alone.dones == 0 && with_group.dones == 0);
+    gate_open(&gate);
+    CHECK(loomp_wait_idle(runtime, -1) == 0);
+    CHECK(alone.works == 0 && alone.dones == 1 && alone.status == -ECANCELED);
+    CHECK(with_group.works == 0 && with_group.dones == 1 && with_group.status == -ECANCELED);
+    CHECK(untouched.works == 1 && untouched.status == 0);
+    CHECK(loomp_group_wait(&own, -1) == -ECANCELED);
+    CHECK(loomp_stop(runtime) == 0);
+}
+
+TEST(stop_now_discards_jobs_that_wait_to_start)
+{
+    loomp_runtime *runtime = runtime_under_test();
+    if (!runtime) {
+        return;
+    }
+    loomp_group group;
+    loomp_group_init(&group, runtime);
+    struct gate gate = GATE_INIT;
+    struct recorded_job first, after;
+    recorded_init(&first, &gate);
+    first.job.work = until_cancelled;
+    recorded_init(&after, NULL);
+    first.job.group = &group;
+    CHECK(loomp_submit(runtime, &first.job) == 0);
+    gate_wait_for_arrivals(&gate, 1);
+    CHECK(loomp_group_then(&group, &after.job) == 0);
+    CHECK(loomp_stop_now(runtime) == 0);
+    CHECK(after.works == 0 && after.dones == 1 && after.status == -ECANCELED);
+}
+
+TEST(a_group_may_be_freed_as_soon_as_the_job_after_it_starts)
+{
+    loomp_runtime *runtime = runtime_under_test();
+    if (!runtime) {
+        return;
+    }
+    static struct recorded_job first, after;
+    struct gate gate = GATE_INIT;
+    for (int round = 1; round <= 500; round++) {
+        loomp_group *group = malloc(sizeof *group);
+        loomp_group_init(group, runtime);
+        recorded_init(&first, NULL);
+        recorded_init(&after, &gate);
+        first.job.group = group;
+        CHECK(loomp_submit(runtime, &first.job) == 0);
+        CHECK(loomp_group_then(group, &after.job) == 0);
+        gate_wait_for_arrivals(&gate, round);
+        memset((void *)group, 0x5a, sizeof *group);
+        free(group);
+        gate_open(&gate);
+        CHECK(loomp_wait_idle(runtime, -1) == 0);
+    }
+    CHECK(loomp_stop(runtime) == 0);
+}
+
 int main(int argc, char **argv)
 {
     return harness_run(argc, argv);

@@ -675,6 +675,164 @@ TEST(variables_that_break_promises_are_warned_of_once)
     loomp_set_log(NULL, NULL);
 }
 
+/* ---- one more pool --------------------------------------------------------------------------- */
+
+struct more {
+    struct lp_plan plan;
+    int err;
+};
+
+static struct more one_more(const struct planned *planned, const struct lp_plan_settings *settings,
+                            const struct lp_devices *devices, const char *others,
+                            struct lp_pool_settings pool)
+{
+    lp_cpuset *used = others ? lp_cpuset_parse(others) : NULL;
+    struct more more;
+    snprintf(pool.name, sizeof pool.name, "more");
+    pool.cpus = pool.cpus ? pool.cpus : "";
+    pool.gpu = pool.gpu ? pool.gpu : "";
+    more.err = lp_plan_one_more(&more.plan, &planned->plan,
+                                &(struct lp_plan_input){.machine = &planned->machine,
+                                                        .devices = devices,
+                                                        .settings = settings},
+                                used, &pool);
+    lp_cpuset_free(used);
+    return more;
+}
+
+/* The places of one more pool, and what is said of it beside them. */
+static void check_more(const struct planned *planned, const struct lp_plan_settings *settings,
+                       struct lp_pool_settings pool, const char *places, const char *words)
+{
+    struct more more = one_more(planned, settings, NULL, NULL, pool);
+    if (!CHECK(more.err == 0)) {
+        return;
+    }
+    const struct lp_pool_plan *made = &more.plan.pools[0];
+    CHECK(more.plan.pool_count == 1);
+    CHECK_TEXT(made->name, "more");
+    CHECK_TEXT(places_of(made->places, made->blocking ? 1 : made->count), places);
+    const char *said = lp_reasons_find(&more.plan.reasons, "pool.more");
+    CHECK(said && strstr(said, words));
+    CHECK(more.plan.reasons.count == 1);
+    lp_plan_fini(&more.plan);
+}
+
+TEST(one_more_pool_has_the_cores_that_it_names)
+{
+    struct planned planned;
+    struct lp_plan_settings settings = defaults;
+    settings.cpus = "0-7"; /* of 8 cores with 2 CPUs, the first ones */
+    settings.compute_threads = 4;
+    make(&planned, 8, 2, &settings);
+    CHECK_TEXT(io_of(&planned), "0");
+    CHECK_TEXT(compute_of(&planned), "1|2|3|4");
+    check_more(&planned, &settings, (struct lp_pool_settings){.cpus = "5-6"}, "5|6", "by its cpus");
+    check_more(&planned, &settings, (struct lp_pool_settings){.cpus = "4-5"}, "4*|5", "shared");
+    check_more(&planned, &settings, (struct lp_pool_settings){.cpus = "4-12", .threads = 2},
+               "4*|5", "2 threads on CPUs 4-5");
+    struct more more = one_more(&planned, &settings, NULL, NULL,
+                                (struct lp_pool_settings){.cpus = "12"});
+    CHECK(more.err == -EINVAL && strstr(loomp_error(), "none of the CPUs 12 may be used"));
+    more = one_more(&planned, &settings, NULL, "5", (struct lp_pool_settings){.cpus = "5-6"});
+    CHECK(more.err == 0);
+    CHECK_TEXT(places_of(more.plan.pools[0].places, 2), "5*|6");
+    CHECK(more.plan.pools[0].shares);
+    lp_plan_fini(&more.plan);
+    done_with(&planned);
+}
+
+TEST(one_more_pool_takes_a_cpu_of_each_core_even_if_it_is_not_the_first)
+{
+    struct planned planned;
+    struct lp_plan_settings settings = defaults;
+    settings.compute_threads = 2;
+    make(&planned, 4, 2, &settings);
+    check_more(&planned, &settings, (struct lp_pool_settings){.cpus = "3,6-7"}, "6|3", "by its cpus");
+    settings.smt = LP_SMT_USE;
+    check_more(&planned, &settings, (struct lp_pool_settings){.cpus = "3,6-7"}, "6|3|7",
+               "by its cpus");
+    done_with(&planned);
+}
+
+TEST(one_more_pool_without_cpus_has_the_first_places_of_compute)
+{
+    struct planned planned;
+    make(&planned, 4, 1, &defaults);
+    CHECK_TEXT(compute_of(&planned), "1|2|3");
+    check_more(&planned, &defaults, (struct lp_pool_settings){.threads = 0}, "1*|2*|3*", "shared");
+    check_more(&planned, &defaults, (struct lp_pool_settings){.threads = 2}, "1*|2*", "2 threads");
+    struct more more = one_more(&planned, &defaults, NULL, NULL,
+                                (struct lp_pool_settings){.threads = 9});
+    CHECK(more.err == 0 && more.plan.pools[0].count == 3 && more.plan.pools[0].borrows);
+    CHECK_TEXT(lp_reasons_find(&more.plan.warnings, "pool.more"),
+               "pool more gets 3 of the 9 threads it asks for");
+    lp_plan_fini(&more.plan);
+    done_with(&planned);
+}
+
+TEST(one_more_blocking_pool_floats_over_the_cpus_of_io)
+{
+    struct planned planned;
+    make(&planned, 4, 1, &defaults);
+    check_more(&planned, &defaults, (struct lp_pool_settings){.blocking = true}, "0*",
+               "at most 64 blocking threads");
+    done_with(&planned);
+}
+
+TEST(one_more_pool_is_near_its_gpu)
+{
+    struct planned planned;
+    make(&planned, 4, 1, &defaults);
+    struct lp_device gpus[2] = {{.kind = LP_DEVICE_GPU, .name = "g0", .visible = true, .local_known = true},
+                                {.kind = LP_DEVICE_GPU, .name = "g1", .visible = true, .index = 1}};
+    gpus[0].local = lp_cpuset_parse("2-3");
+    struct lp_devices devices = {.count = 2, .entries = gpus};
+    struct more more = one_more(&planned, &defaults, &devices, NULL,
+                                (struct lp_pool_settings){.gpu = "0"});
+    if (CHECK(more.err == 0)) {
+        CHECK_TEXT(places_of(more.plan.pools[0].places, more.plan.pools[0].count), "2*|3*");
+        CHECK_TEXT(more.plan.pools[0].gpu, "g0");
+        lp_plan_fini(&more.plan);
+    }
+    more = one_more(&planned, &defaults, &devices, NULL, (struct lp_pool_settings){.gpu = "1"});
+    if (CHECK(more.err == 0)) {
+        CHECK_TEXT(places_of(more.plan.pools[0].places, more.plan.pools[0].count), "1*");
+        CHECK(more.plan.warnings.count == 1);
+        lp_plan_fini(&more.plan);
+    }
+    more = one_more(&planned, &defaults, NULL, NULL, (struct lp_pool_settings){.gpu = "0"});
+    CHECK(more.err == -ENODEV);
+    lp_cpuset_free(gpus[0].local);
+    done_with(&planned);
+}
+
+TEST(pools_that_share_cpus_make_libomp_yield)
+{
+    struct planned planned;
+    struct lp_plan_settings settings = defaults;
+    struct lp_pool_settings pool = {.name = "own", .threads = 1, .cpus = "", .gpu = ""};
+    settings.pools = &pool;
+    settings.pool_count = 1;
+    make(&planned, 4, 1, &settings);
+    CHECK(!lp_plan_is_crowded(&planned.plan));
+    done_with(&planned);
+    pool.share = true;
+    make(&planned, 4, 1, &settings);
+    CHECK(lp_plan_is_crowded(&planned.plan));
+    done_with(&planned);
+    pool.share = false;
+    pool.blocking = true;
+    make(&planned, 4, 1, &settings);
+    CHECK(!lp_plan_is_crowded(&planned.plan));
+    done_with(&planned);
+    settings.pool_count = 0;
+    settings.compute_threads = 9;
+    make(&planned, 4, 1, &settings);
+    CHECK(lp_plan_is_crowded(&planned.plan));
+    done_with(&planned);
+}
+
 int main(int argc, char **argv)
 {
     return harness_run(argc, argv);

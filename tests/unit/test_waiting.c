@@ -261,6 +261,79 @@ TEST(a_gang_that_comes_while_the_leader_waits_for_it_is_run_by_the_leader)
     run_late(LOOMP_GANG);
 }
 
+/* The only worker waits for a GANG that has no home and is cancelled before it starts: nobody else is
+ * there to call its done. */
+struct withdrawn {
+    loomp_job waiter, holder, child;
+    loomp_group group;
+    loomp_runtime *runtime;
+    struct gate held, submitted;
+    bool whole_group;
+    _Atomic int dones;
+};
+
+static int hold_the_leader(loomp_job *job)
+{
+    gate_pass(&LOOMP_CONTAINER(job, struct withdrawn, holder)->held);
+    return 0;
+}
+
+static int never_work(loomp_job *job)
+{
+    (void)job;
+    CHECK(false);
+    return 0;
+}
+
+static void withdrawn_done(loomp_job *job, int status)
+{
+    CHECK(status == -ECANCELED);
+    atomic_fetch_add(&LOOMP_CONTAINER(job, struct withdrawn, child)->dones, 1);
+}
+
+static int wait_for_withdrawn(loomp_job *job)
+{
+    struct withdrawn *self = LOOMP_CONTAINER(job, struct withdrawn, waiter);
+    CHECK(loomp_submit(self->runtime, &self->child) == 0);
+    gate_arrive(&self->submitted);
+    CHECK(loomp_group_wait(&self->group, -1) == -ECANCELED);
+    return 0;
+}
+
+TEST(a_worker_that_waits_calls_done_of_a_job_that_is_withdrawn_meanwhile)
+{
+    loomp_runtime *runtime = runtime_with(1, NULL);
+    for (int i = 0; i < 20; i++) {
+        struct withdrawn self = {.runtime = runtime, .whole_group = i % 2};
+        gate_init(&self.held);
+        gate_init(&self.submitted);
+        loomp_group_init(&self.group, runtime);
+        loomp_job_init(&self.waiter, wait_for_withdrawn, NULL);
+        loomp_job_init(&self.holder, hold_the_leader, NULL);
+        loomp_job_init(&self.child, never_work, withdrawn_done);
+        self.holder.kind = self.child.kind = LOOMP_GANG;
+        self.child.group = &self.group;
+        CHECK(loomp_submit(runtime, &self.holder) == 0);
+        gate_wait_for_arrivals(&self.held, 1);
+        CHECK(loomp_submit(runtime, &self.waiter) == 0);
+        gate_wait_for_arrivals(&self.submitted, 1);
+        while (state_of_worker(runtime, LOOMP_THREAD_OMP) != LOOMP_STATE_PAUSED) {
+            sched_yield();
+        }
+        if (self.whole_group) {
+            loomp_group_cancel(&self.group);
+        } else {
+            CHECK(loomp_cancel(&self.child) == 0);
+        }
+        while (!self.dones) {
+            sched_yield();
+        }
+        gate_open(&self.held);
+        CHECK(loomp_wait_idle(runtime, -1) == 0);
+    }
+    CHECK(loomp_stop(runtime) == 0);
+}
+
 static int wait_in_region(loomp_job *job)
 {
     struct pair *pair = LOOMP_CONTAINER(job, struct pair, job);

@@ -29,7 +29,7 @@ typedef struct loomp_group loomp_group;
 int loomp_group_init(loomp_group *group, loomp_runtime *runtime);
 
 /* Ends the use of a group. It must be empty and nobody may wait for it. A group whose wait returned
- * or whose callback runs may simply be freed. */
+ * or whose callback runs may simply be freed; with several who wait, when all have returned. */
 void loomp_group_fini(loomp_group *group);
 
 /* Waits until the group is empty, or timeout_s seconds have passed (negative: no limit; 0: look
@@ -54,8 +54,8 @@ int loomp_group_notify(loomp_group *group, loomp_loop *loop, loomp_group_fn fn, 
 /* Starts the job when the group is empty (soon, if it already is). The job is accepted now, as by
  * loomp_submit, with its own group, home and priority; any number of jobs may wait for one group. It
  * runs whatever the group's status is; with LOOMP_IF_OK it does not run after an error, and its done
- * gets -ECANCELED. Its deadline counts from when it is started. Until then loomp_cancel answers
- * -EINPROGRESS and the job is not run when its time comes. Any thread; does not block. Returns as
+ * gets -ECANCELED. Its deadline counts from when it is started. loomp_cancel answers
+ * -EINPROGRESS, and the job is not run when its time comes. Any thread; does not block. Returns as
  * loomp_submit, but never -EAGAIN; -EDEADLK if the job is in the group itself. */
 int loomp_group_then(loomp_group *group, struct loomp_job *job);
 

@@ -183,6 +183,72 @@ TEST(so_do_trees_whose_groups_are_cancelled_meanwhile)
     grow_everywhere(true);
 }
 
+/* ---- a job that comes at the moment at which its only worker falls asleep -------------------------- */
+
+struct dozing {
+    loomp_job waiter, messenger, late[2];
+    loomp_group group;
+    loomp_runtime *runtime;
+    unsigned spins[2];
+    _Atomic int ran;
+};
+
+static int count_late(loomp_job *job)
+{
+    struct dozing *self = job->data;
+    atomic_fetch_add(&self->ran, 1);
+    return 0;
+}
+
+static int bring_late_jobs(loomp_job *job)
+{
+    struct dozing *self = LOOMP_CONTAINER(job, struct dozing, messenger);
+    for (int i = 0; i < 2; i++) {
+        for (volatile unsigned spin = 0; spin < self->spins[i]; spin++) {
+        }
+        loomp_job_init(&self->late[i], count_late, NULL);
+        self->late[i].data = self;
+        self->late[i].group = &self->group;
+        self->late[i].kind = self->waiter.kind;
+        CHECK(loomp_submit(self->runtime, &self->late[i]) == 0);
+    }
+    return 0;
+}
+
+static int fall_asleep(loomp_job *job)
+{
+    struct dozing *self = LOOMP_CONTAINER(job, struct dozing, waiter);
+    loomp_job_init(&self->messenger, bring_late_jobs, NULL);
+    self->messenger.group = &self->group;
+    CHECK(loomp_submit_blocking(self->runtime, &self->messenger) == 0);
+    return loomp_group_wait(&self->group, -1);
+}
+
+TEST(a_job_that_comes_when_its_only_worker_falls_asleep_is_not_overlooked)
+{
+    loomp_runtime *runtime = runtime_with(1, NULL);
+    if (!runtime) {
+        return;
+    }
+    uint64_t random = 4711;
+    long rounds = 30 * trees_in_all();
+    for (long i = 0; i < rounds; i++) {
+        struct dozing self = {.runtime = runtime};
+        self.spins[0] = draw(&random, 1u << draw(&random, 14));
+        self.spins[1] = draw(&random, 1u << draw(&random, 14));
+        loomp_group_init(&self.group, runtime);
+        loomp_group whole;
+        loomp_group_init(&whole, runtime);
+        loomp_job_init(&self.waiter, fall_asleep, NULL);
+        self.waiter.group = &whole;
+        self.waiter.kind = i % 4 == 3 ? LOOMP_GANG : LOOMP_SERIAL;
+        CHECK(loomp_submit(runtime, &self.waiter) == 0);
+        CHECK(loomp_group_wait(&whole, -1) == 0);
+        CHECK(self.ran == 2);
+    }
+    CHECK(loomp_stop(runtime) == 0);
+}
+
 /* ---- one group, joined and left by all ------------------------------------------------------------ */
 
 struct shared {

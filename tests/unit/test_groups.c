@@ -974,7 +974,7 @@ static void run_alone(loomp_runtime *runtime, loomp_group *group, int result)
     job.job.group = group;
     CHECK(loomp_submit(runtime, &job.job) == 0);
     CHECK(loomp_wait_idle(runtime, -1) == 0);
-    CHECK(job.dones == 1);
+    CHECK(job.works == 1 && job.dones == 1);
 }
 
 TEST(an_error_is_kept_until_it_is_reported_though_the_group_was_empty_meanwhile)
@@ -1113,6 +1113,8 @@ TEST(an_earlier_error_stays_the_status_of_a_cancelled_group)
     CHECK(loomp_submit(runtime, &queued.job) == 0);
     loomp_group_cancel(&group);
     gate_open(&gate);
+    CHECK(loomp_wait_idle(runtime, -1) == 0);
+    run_alone(runtime, &group, 0); /* with zero the cancellation ended; the error has not */
     CHECK(loomp_group_wait(&group, -1) == -EIO);
     CHECK(queued.works == 0 && queued.status == -ECANCELED);
     CHECK(held.status == 0);

@@ -92,6 +92,20 @@ static bool count_token(struct lp_tasks_region *region)
     return false;
 }
 
+/* The priority of a token as a task, if the user has priorities enabled (OMP_MAX_TASK_PRIORITY): that of
+ * the job which it will find if nothing comes in between. Among tokens it makes no difference, but
+ * tasks of other jobs stand in the same line. */
+static int priority_of_next(struct loomp_pool *pool)
+{
+    int most = omp_get_max_task_priority();
+    for (int row = 0; most && row < LP_PRIORITIES; row++) {
+        if (lp_ring_count(&pool->gangs[row])) {
+            return most * (LP_PRIORITIES - 1 - row) / (LP_PRIORITIES - 1);
+        }
+    }
+    return 0;
+}
+
 static void create_tokens(struct loomp_pool *pool);
 
 static void run_token(struct loomp_pool *pool, void *item)
@@ -116,7 +130,8 @@ static void create_tokens(struct loomp_pool *pool)
         return;
     }
     for (uint64_t waiting = count_waiting(pool); waiting && count_token(region); waiting--) {
-#pragma omp task firstprivate(pool) default(none)
+        int priority = priority_of_next(pool);
+#pragma omp task firstprivate(pool) priority(priority) default(none)
         run_token(pool, NULL);
     }
 }

@@ -37,9 +37,11 @@ void loomp_group_fini(loomp_group *group);
  * its team of this group, and of the groups that jobs of this group wait for; else it gives its
  * place to others. Returns 0 or the first error of a job of the group since a status was last
  * reported (by a wait or a notification); -ETIMEDOUT (a job that the waiting thread runs itself is
- * not interrupted); -EDEADLK on a loop thread, inside a parallel region of a GANG job or a task that
- * a TASKS job created, and in a job of the group, where waiting could never end; -EINVAL;
- * -EOWNERDEAD. */
+ * not interrupted); -EDEADLK on a loop thread, inside a parallel region of a GANG job, in the function
+ * of a broadcast, and in a job of the group, where waiting could never end; -EINVAL; -EOWNERDEAD. A
+ * task that a TASKS job created may wait too; but what such a task waits for is not known to those
+ * who wait for the job, so that a job of another pool, which waits for this one, must not be among
+ * it. */
 int loomp_group_wait(loomp_group *group, double timeout_s);
 
 /* A function that is called when a group becomes empty; status as loomp_group_wait's result. */

@@ -82,8 +82,11 @@ void loomp_job_init(loomp_job *job, loomp_work_fn work, loomp_done_fn done);
  * in the order of their submission. More urgent jobs start first, but for one start in 32, which the
  * less urgent get so that they are not starved.
  *
- * TASKS jobs run together in one parallel region and are done when all tasks they created are. A
- * GANG runs alone. While either is under way its `width` threads are taken from the SERIAL jobs.
+ * TASKS jobs run together in one parallel region and are done when all tasks they created are. Those
+ * that wait when the region begins, and as many as there are threads, begin together; one that comes
+ * later begins when one of them ends, as libomp's threads that are idle in the region can be given
+ * tasks but no job. A GANG runs alone. While either is under way its `width` threads are taken from
+ * the SERIAL jobs.
  *
  * Any thread; does not block (but see queue_policy = "block"), allocates
  * nothing. From acceptance until `done` begins the job is loomp's: only loomp_cancel and
@@ -137,7 +140,8 @@ int loomp_call(loomp_runtime *runtime, int (*fn)(void *arg), void *arg,
 /* Runs fn(arg) as a GANG job and waits for it: its parallel regions get the pinned team. For plain
  * threads; a SERIAL job may call it and gives its place meanwhile; on the gang team's leader it
  * calls at once. Blocks. Returns fn's result; -EDEADLK on a loop or inside a region of a GANG;
- * -ESHUTDOWN, -EAGAIN, -ECANCELED (loomp_stop_now). thread-locals and threadprivate data are those of loomp's threads. */
+ * -ESHUTDOWN, -EAGAIN, -ECANCELED (loomp_stop_now). thread-locals and threadprivate data are those
+ * of loomp's threads. */
 int loomp_install(loomp_runtime *runtime, int (*fn)(void *arg), void *arg);
 
 /* In a GANG job, between its regions (once per time step): gives its places to the SERIAL jobs that

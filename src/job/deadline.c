@@ -44,7 +44,7 @@ static void ring(struct lp_alarm *alarm)
     if (!lp_alarm_is_void(alarm) && lp_ticket_withdraw(&deadline->ticket)) {
         atomic_fetch_add_explicit(&lp_job_words(deadline->job)->pool->expired, 1,
                                   memory_order_relaxed);
-        lp_job_end_withdrawn(deadline->job, -ETIMEDOUT); /* the job may be gone from here on */
+        lp_job_complete(deadline->job, -ETIMEDOUT, false); /* the job may be gone from here on */
     }
     lp_ledger_finish(&lp_tracked);
 }

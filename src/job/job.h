@@ -75,9 +75,20 @@ static inline struct lp_ticket *lp_job_ticket(struct lp_job_words *words)
     return words->deadline ? &words->deadline->ticket : &words->ticket;
 }
 
-/* A job that the caller has withdrawn ends with that status, its done being called later. The caller
- * holds lp_tracked. The job may be gone when this returns. */
-void lp_job_end_withdrawn(loomp_job *job, int32_t status);
+static inline void lp_job_set_state(struct lp_job_words *words, uint32_t state)
+{
+    atomic_store_explicit(&words->state, state, memory_order_release);
+}
+
+/* Work has ended or will not run: done is called on the job's home, or on its pool. here: this thread
+ * may call it itself. The job may be gone when this returns. */
+void lp_job_complete(loomp_job *job, int32_t status, bool here);
+
+/* Whether it is not to start, or to end early. */
+bool lp_job_is_cancelled(struct lp_job_words *words);
+
+/* Runs a job on the thread that submits it: done never runs inside that. */
+void lp_job_run_for_caller(void *job);
 
 /* For pools: runs a job, and tells what a gang team has to know of it. */
 void lp_job_run(void *job);

@@ -19,7 +19,9 @@
 
 enum {
     LOCAL_ITEMS = 256,
-    TAKES_PER_ROUND = 61    /* one of them looks at the injection queues first: of another group each time */
+    /* One of them looks elsewhere first: at each group in turn, every other time at its workers' own
+     * queues before the injection queue. */
+    TAKES_PER_ROUND = 61
 };
 
 #define DEQUE_BIT ((uintptr_t)1)
@@ -335,12 +337,22 @@ static void *steal_within(struct lp_queues *queues, struct lp_queue_group *group
     return NULL;
 }
 
+static bool is_time_to_steal(const struct lp_taker *taker)
+{
+    return taker->takes % (2 * TAKES_PER_ROUND) == 2 * TAKES_PER_ROUND - 1;
+}
+
 static void *take_of_group(struct lp_queues *queues, unsigned g, unsigned row,
                            struct lp_taker *taker, bool is_own)
 {
     struct lp_queue_group *group = &queues->groups[g];
-    void *item = lp_ring_pop(&group->rings[row]);
-    taker->stole = item && !is_own;
+    void *item = is_time_to_steal(taker) ? steal_within(queues, group, row, taker) : NULL;
+    if (!item) {
+        item = lp_ring_pop(&group->rings[row]);
+        taker->stole = item && !is_own;
+    } else {
+        taker->stole = true;
+    }
     if (!item) {
         item = steal_within(queues, group, row, taker);
         taker->stole = item;
@@ -379,7 +391,8 @@ static void *take_of_row(struct lp_queues *queues, unsigned row, struct lp_taker
             return item;
         }
     }
-    unsigned first = others_first ? taker->takes / TAKES_PER_ROUND % queues->used_count : own;
+    unsigned first =
+        others_first ? taker->takes / (2 * TAKES_PER_ROUND) % queues->used_count : own;
     void *item = take_of_groups(queues, row, first, taker);
     if (!item && others_first && taker->worker >= 0) {
         item = lp_deque_pop(&queues->locals[taker->worker].rows[row]);

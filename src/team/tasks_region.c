@@ -15,6 +15,7 @@
 #include "team/tasks_region.h"
 
 #include "team/openmp.h"
+#include "team/worker.h"
 
 #include <omp.h>
 
@@ -114,7 +115,8 @@ static void run_token(struct loomp_pool *pool, void *item)
     item = item ? item : take(pool);
     if (item) {
         lp_pool_stir(pool);
-        pool->options.ops.run(item); /* the item may be gone from here on */
+        /* As a task of its own: what the job does to the ICVs must not reach the tokens created below. */
+        lp_team_run(pool, item); /* the item may be gone from here on */
     }
     atomic_fetch_sub_explicit(&region->tokens, 1, memory_order_relaxed);
     if (item) {

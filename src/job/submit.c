@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: MIT */
+/* Owns the first half of a job's life: it is checked, accepted once, and queued, at once or when a group
+ * has become empty. Any thread enters. */
+#include "base/error.h"
+#include "base/fp_control.h"
+#include "base/self.h"
+#include "job/graph.h"
+#include "job/job.h"
+#include "loop/loop.h"
+#include "team/blocking_team.h"
+#include "team/gang_team.h"
+#include "team/teams.h"
+#include "team/worker.h"
+
+#include <errno.h>
+#include <math.h>
+
+static int check(const loomp_runtime *runtime, const loomp_job *job)
+{
+    if (!runtime || !job) {
+        return lp_fail(-EINVAL, "loomp_submit: the %s is NULL", runtime ? "job" : "runtime");
+    }
+    if (!job->work) {
+        return lp_fail(-EINVAL, "loomp_submit: job.work is NULL");
+    }
+    if (job->kind > LOOMP_GANG) {
+        return lp_fail(-EINVAL, "loomp_submit: job.kind is %u, not LOOMP_SERIAL, _TASKS or _GANG",
+                       job->kind);
+    }
+    if (job->priority < LOOMP_LOW || job->priority > LOOMP_HIGH) {
+        return lp_fail(-EINVAL, "loomp_submit: job.priority is %d, not LOOMP_LOW, _NORMAL or _HIGH",
+                       job->priority);
+    }
+    if (isnan(job->deadline_s)) {
+        return lp_fail(-EINVAL, "loomp_submit: job.deadline_s is not a number");
+    }
+    uint32_t known = LOOMP_MAY_WAIT | LOOMP_UNTRACKED | LOOMP_FP_ENV | LOOMP_FIFO | LOOMP_IF_OK;
+    if (job->flags & ~known) {
+        return lp_fail(-EINVAL, "loomp_submit: job.flags has unknown bits 0x%x",
+                       job->flags & ~known);
+    }
+    return 0;
+}
+
+/* Counts the job and this call, or refuses. */
+static int accept(bool untracked)
+{
+    int err = lp_ledger_accept(&lp_tracked);
+    if (!err && untracked) {
+        lp_ledger_hold(&lp_untracked); /* the job */
+        lp_ledger_hold(&lp_untracked); /* this call */
+        lp_ledger_finish(&lp_tracked);
+        lp_ledger_finish(&lp_tracked);
+    }
+    return err;
+}
+
+/* Everything the job holds until finish, but the queue. */
+static int claim(loomp_runtime *runtime, loomp_job *job, loomp_pool *pool, uint32_t state)
+{
+    struct lp_job_words *words = lp_job_words(job);
+    uint32_t idle = LOOMP_JOB_IDLE;
+    if (!atomic_compare_exchange_strong_explicit(&words->state, &idle, state,
+                                                 memory_order_acquire, memory_order_relaxed)) {
+        return lp_fail(-EBUSY, "loomp_submit: the job is under way already");
+    }
+    words->runtime = runtime;
+    words->home = job->home ? job->home : lp_self.loop;
+    words->pool = pool;
+    words->group = job->group;
+    words->deadline = NULL;
+    if (lp_deadline_wanted(job)) {
+        words->deadline = lp_deadline_new(job, words->home ? words->home : runtime->first_loop);
+        if (!words->deadline) {
+            lp_job_set_state(words, LOOMP_JOB_IDLE);
+            return lp_fail(-ENOMEM, "no memory for the deadline of a job");
+        }
+    }
+    words->fp_control = job->flags & LOOMP_FP_ENV ? lp_fp_control() : 0;
+    atomic_store_explicit(&words->cancel, 0, memory_order_relaxed);
+    words->untracked = job->flags & LOOMP_UNTRACKED;
+    if (words->group) {
+        lp_group_join(words->group);
+    }
+    if (words->home) {
+        lp_loop_expect(words->home);
+    }
+    return 0;
+}
+
+static void unclaim(loomp_job *job)
+{
+    struct lp_job_words *words = lp_job_words(job);
+    if (words->deadline) {
+        lp_deadline_drop(words->deadline);
+    }
+    if (words->group) {
+        lp_group_leave(words->group, 0);
+    }
+    if (words->home) {
+        lp_loop_settle(words->home);
+    }
+    lp_job_set_state(words, LOOMP_JOB_IDLE);
+}
+
+/* Puts a claimed job into its queue; false if that is full. What it returns true for may be gone. */
+static bool push(loomp_job *job)
+{
+    struct lp_job_words *words = lp_job_words(job);
+    struct lp_ticket *ticket = lp_job_ticket(words);
+    *ticket = (struct lp_ticket){NULL, 0};
+    return job->kind == LOOMP_SERIAL
+               ? lp_pool_push_serial(words->pool, job->priority, job, words->group,
+                                     job->flags & LOOMP_FIFO, ticket)
+               : lp_pool_push_gang(words->pool, job->priority, job, words->group, ticket);
+}
+
+/* Puts it beside its queue, which is full. The job may be gone when this returns. */
+static void push_late(loomp_job *job)
+{
+    struct lp_job_words *words = lp_job_words(job);
+    struct loomp_pool *pool = words->pool;
+    lp_overflow_put(job->kind == LOOMP_SERIAL ? &pool->late_serial : &pool->late_gangs,
+                    &words->late, job, words->group);
+}
+
+/* Makes sure somebody takes what was pushed. The job may be gone already; its group is held. */
+static void announce(loomp_pool *pool, uint32_t kind, loomp_group *group)
+{
+    if (kind == LOOMP_SERIAL) {
+        lp_teams_wake_for_serial(pool);
+    } else {
+        lp_teams_wake_for_gang(pool);
+    }
+    if (group) {
+        lp_graph_offer(group, pool, kind);
+    }
+}
+
+/* The queue is full: waits for room if that is the policy. 0 or -EAGAIN. */
+static int overflow(loomp_runtime *runtime, loomp_job *job)
+{
+    struct lp_job_words *words = lp_job_words(job);
+    struct lp_deadline *deadline = words->deadline;
+    if (runtime->queue_policy == LP_BLOCK && lp_self.role == LP_PLAIN) {
+        while (!push(job)) {
+            if (deadline && lp_deadline_has_passed(deadline)) {
+                lp_deadline_void(deadline);
+                lp_job_complete(job, -ETIMEDOUT, false); /* the job may be gone from here on */
+                return 0;
+            }
+            lp_ring_wait_for_room(lp_job_ticket(words)->queue,
+                                  deadline ? deadline->alarm.when_ns : UINT64_MAX);
+        }
+        return 0;
+    }
+    return lp_fail(-EAGAIN, "queue_limit is reached: %llu jobs of this kind and priority wait in "
+                            "pool %s",
+                   (unsigned long long)words->pool->options.queue_limit,
+                   words->pool->options.name);
+}
+
+static bool may_run_here(loomp_runtime *runtime, const loomp_job *job)
+{
+    return runtime->queue_policy == LP_CALLER_RUNS && job->kind == LOOMP_SERIAL &&
+           (lp_self.role != LP_LOOP || !(job->flags & LOOMP_MAY_WAIT)) &&
+           (lp_self.role != LP_GANG || lp_gang_at_top_level(lp_self.pool)) &&
+           (!lp_job_words((loomp_job *)job)->pool->options.blocking || lp_self.role == LP_PLAIN);
+}
+
+/* Queues a job that is claimed, or runs it here. The job may be gone when this returns 0. */
+static int hand_over(loomp_runtime *runtime, loomp_job *job, loomp_pool *pool)
+{
+    uint32_t kind = job->kind;
+    loomp_group *group = lp_job_words(job)->group;
+    struct lp_deadline *deadline = lp_job_words(job)->deadline;
+    if (deadline) {
+        lp_deadline_begin(deadline, job->deadline_s);
+    }
+    if (group) {
+        lp_group_join(group); /* ours, while we are not through with the group */
+    }
+    int err = 0;
+    if (push(job)) {
+        announce(pool, kind, group);
+    } else if (may_run_here(runtime, job)) {
+        lp_team_run_outside(lp_job_run_for_caller, job);
+    } else {
+        err = overflow(runtime, job);
+        if (!err) {
+            announce(pool, kind, group);
+        }
+    }
+    if (deadline) {
+        if (err) {
+            lp_deadline_void(deadline);
+        }
+        lp_deadline_set(deadline);
+    }
+    if (group) {
+        lp_group_leave(group, 0);
+    }
+    return err;
+}
+
+/* Whether that pool takes the job; a blocking one may have to start a thread for it. */
+static int prepare(loomp_pool *pool, const loomp_job *job)
+{
+    if (!pool->options.blocking) {
+        return 0;
+    }
+    if (job->kind != LOOMP_SERIAL) {
+        return lp_fail(-EINVAL, "loomp_submit: job.kind is not LOOMP_SERIAL, and the pool %s "
+                                "runs nothing else",
+                       pool->options.name);
+    }
+    return lp_blocking_team_prepare(pool);
+}
+
+static int enqueue(loomp_runtime *runtime, loomp_job *job, loomp_pool *pool)
+{
+    int err = prepare(pool, job);
+    if (err) {
+        return err;
+    }
+    err = claim(runtime, job, pool, LOOMP_JOB_QUEUED);
+    if (err) {
+        return err;
+    }
+    err = hand_over(runtime, job, pool);
+    if (err) {
+        unclaim(job);
+    }
+    return err;
+}
+
+static struct lp_ledger *ledger_for(const loomp_job *job)
+{
+    return job->flags & LOOMP_UNTRACKED ? &lp_untracked : &lp_tracked;
+}
+
+/* given: NULL, as the job says. */
+static int submit(loomp_runtime *runtime, loomp_job *job, bool blocking, loomp_pool *given)
+{
+    int err = check(runtime, job);
+    if (err) {
+        return err;
+    }
+    struct lp_ledger *ledger = ledger_for(job);
+    err = accept(ledger == &lp_untracked); /* from here on stop waits for this call, so that the
+                                            * pools stay */
+    if (err) {
+        return err;
+    }
+    loomp_pool *pool = blocking    ? runtime->blocking
+                       : given     ? given
+                       : job->pool ? job->pool
+                                   : runtime->compute;
+    err = lp_pool_enter(pool);
+    if (!err) {
+        err = enqueue(runtime, job, pool);
+        lp_pool_leave(pool, err ? 2 : 1); /* this call, and a job that did not come in */
+    }
+    if (err) {
+        lp_ledger_finish(ledger); /* the job */
+    }
+    lp_ledger_finish(ledger); /* this call */
+    return err;
+}
+
+int loomp_submit(loomp_runtime *runtime, loomp_job *job)
+{
+    return submit(runtime, job, false, NULL);
+}
+
+int loomp_submit_to(loomp_pool *pool, loomp_job *job)
+{
+    return pool ? submit(pool->options.runtime, job, false, pool)
+                : lp_fail(-EINVAL, "loomp_submit_to: the pool is NULL");
+}
+
+int loomp_submit_blocking(loomp_runtime *runtime, loomp_job *job)
+{
+    return submit(runtime, job, true, NULL);
+}
+
+/* ---- after a group ------------------------------------------------------------------------------- */
+
+/* The group that the job was to start after is empty. No user code runs here, and nothing waits. The
+ * job may be gone when this returns. */
+static void start_after(struct lp_waiter *waiter)
+{
+    struct lp_job_words *words =
+        (struct lp_job_words *)(void *)((char *)waiter - offsetof(struct lp_job_words, after));
+    loomp_job *job = LOOMP_CONTAINER(words, loomp_job, private_);
+    loomp_pool *pool = words->pool;
+    loomp_group *group = words->group;
+    uint32_t kind = job->kind;
+    struct lp_deadline *deadline = words->deadline;
+    bool unwanted = (waiter->status && job->flags & LOOMP_IF_OK) || lp_job_is_cancelled(words);
+    if (deadline) {
+        lp_deadline_begin(deadline, job->deadline_s);
+    }
+    if (group) {
+        lp_group_join(group); /* ours, as in hand_over */
+    }
+    if (unwanted) {
+        if (deadline) {
+            lp_deadline_void(deadline);
+        }
+        lp_job_complete(job, -ECANCELED, false);
+    } else {
+        if (!push(job)) {
+            push_late(job);
+        }
+        announce(pool, kind, group);
+    }
+    if (deadline) {
+        lp_deadline_set(deadline);
+    }
+    if (group) {
+        lp_group_leave(group, 0);
+    }
+}
+
+/* Claims the job and lets it wait for the group. */
+static int wait_to_start(loomp_group *group, loomp_job *job)
+{
+    loomp_runtime *runtime = group->runtime_;
+    loomp_pool *pool = job->pool ? job->pool : runtime->compute;
+    int err = lp_pool_enter(pool);
+    if (err) {
+        return err;
+    }
+    err = prepare(pool, job);
+    if (!err) {
+        err = claim(runtime, job, pool, LP_JOB_PENDING);
+    }
+    if (err) {
+        lp_pool_leave(pool, 2);
+        return err;
+    }
+    struct lp_waiter *waiter = &lp_job_words(job)->after;
+    *waiter = (struct lp_waiter){.wake = start_after};
+    int32_t status;
+    if (!lp_group_wait_with(group, waiter, &status)) {
+        waiter->status = status;
+        start_after(waiter);
+    }
+    lp_pool_leave(pool, 1); /* this call */
+    return 0;
+}
+
+int loomp_group_then(loomp_group *group, loomp_job *job)
+{
+    if (!group || !group->runtime_) {
+        return lp_fail(-EINVAL, "loomp_group_then: the group is %s",
+                       group ? "not initialised" : "NULL");
+    }
+    int err = check(group->runtime_, job);
+    if (err) {
+        return err;
+    }
+    if (job->group == group) {
+        return lp_fail(-EDEADLK, "loomp_group_then: the job is in the group itself, which cannot "
+                                 "become empty before it has run");
+    }
+    struct lp_ledger *ledger = ledger_for(job);
+    err = accept(ledger == &lp_untracked);
+    if (err) {
+        return err;
+    }
+    err = wait_to_start(group, job);
+    if (err) {
+        lp_ledger_finish(ledger); /* the job */
+    }
+    lp_ledger_finish(ledger); /* this call; group and job may be gone from here on */
+    return err;
+}

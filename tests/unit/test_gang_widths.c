@@ -389,12 +389,12 @@ TEST(with_a_share_serial_jobs_come_through_between_gangs_that_never_end)
         while (atomic_load(&gangs_ran) < before + 5) {
             sched_yield();
         }
-        int index;
+        int index[SERIAL];
         loomp_group group;
         loomp_group_init(&group, runtime);
         for (int i = 0; i < SERIAL; i++) {
             loomp_job_init(&serial[i], tell_index, NULL);
-            serial[i].data = &index;
+            serial[i].data = &index[i];
             serial[i].group = &group;
             CHECK(loomp_submit(runtime, &serial[i]) == 0);
         }

@@ -8,7 +8,7 @@
 
 #include <stdlib.h>
 
-enum { MOST_WORKERS = 1024, ITEMS = 4000, LIMIT = 8192 };
+enum { MOST_WORKERS = 1024, ITEMS = 1000, LIMIT = 1024 };
 
 static const unsigned worker_counts[] = {1, 2, 3, 7, 63, 64, 65, 200, 1024};
 static const unsigned cache_counts[] = {1, 2, 5, 63, 64, 65, 200};

@@ -86,12 +86,13 @@ static void run_part(struct lp_item *item)
     uint64_t fp_control = lp_fp_control();
     lp_self.job = NULL;
     lp_self.inside++;
+    bool outer_broadcast = lp_self.broadcasting;
     lp_self.broadcasting = true;
     lp_fp_restore(lp_self.fp_control);
     broadcast->results[lp_self.index] =
         broadcast->fn(lp_self.index, broadcast->count, broadcast->arg);
     lp_fp_restore(fp_control);
-    lp_self.broadcasting = false;
+    lp_self.broadcasting = outer_broadcast;
     lp_self.inside--;
     lp_self.job = outer;
     end_part(broadcast);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Owns taking jobs back, the wish that they end early, and what one may ask of a job. Any thread enters
  * that knows that the job stays. */
+#include "base/error.h"
 #include "base/self.h"
 #include "job/graph.h"
 #include "job/job.h"
@@ -25,6 +26,9 @@ bool lp_job_run_back(loomp_job *job)
 
 int loomp_cancel(loomp_job *job)
 {
+    if (!job) {
+        return lp_fail(-EINVAL, "loomp_cancel: the job is NULL");
+    }
     struct lp_job_words *words = lp_job_words(job);
     switch (atomic_load_explicit(&words->state, memory_order_acquire)) {
     case LOOMP_JOB_QUEUED: {
@@ -83,11 +87,14 @@ bool loomp_cancelled(void)
 
 bool loomp_job_cancelled(const loomp_job *job)
 {
-    return lp_job_is_cancelled(lp_job_words((loomp_job *)(uintptr_t)job));
+    return job && lp_job_is_cancelled(lp_job_words((loomp_job *)(uintptr_t)job));
 }
 
 int loomp_job_state(const loomp_job *job)
 {
+    if (!job) {
+        return lp_fail(-EINVAL, "loomp_job_state: the job is NULL");
+    }
     uint32_t state = atomic_load_explicit(&lp_job_words((loomp_job *)(uintptr_t)job)->state,
                                           memory_order_acquire);
     return state == LP_JOB_PENDING ? LOOMP_JOB_QUEUED : (int)state;

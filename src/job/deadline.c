@@ -55,7 +55,7 @@ struct lp_deadline *lp_deadline_new(loomp_job *job, loomp_loop *loop)
     if (deadline) {
         lp_alarm_init(&deadline->alarm, loop, ring);
         deadline->job = job;
-        deadline->ticket = (struct lp_ticket){NULL, 0};
+        deadline->ticket = (struct lp_ticket){NULL, LP_NO_POSITION};
     }
     return deadline;
 }

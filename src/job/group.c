@@ -65,7 +65,9 @@ int loomp_group_init(loomp_group *group, loomp_runtime *runtime)
 
 void loomp_group_fini(loomp_group *group)
 {
-    group->runtime_ = NULL;
+    if (group) {
+        group->runtime_ = NULL;
+    }
 }
 
 void lp_group_join(loomp_group *group)

@@ -16,9 +16,11 @@
 
 void loomp_job_init(loomp_job *job, loomp_work_fn work, loomp_done_fn done)
 {
-    memset(job, 0, sizeof *job);
-    job->work = work;
-    job->done = done;
+    if (job) {
+        memset(job, 0, sizeof *job);
+        job->work = work;
+        job->done = done;
+    }
 }
 
 /* ---- the end of a job ---------------------------------------------------------------------------- */

@@ -108,7 +108,7 @@ static bool push(loomp_job *job)
 {
     struct lp_job_words *words = lp_job_words(job);
     struct lp_ticket *ticket = lp_job_ticket(words);
-    *ticket = (struct lp_ticket){NULL, 0};
+    *ticket = (struct lp_ticket){NULL, LP_NO_POSITION};
     return job->kind == LOOMP_SERIAL
                ? lp_pool_push_serial(words->pool, job->priority, job, words->group,
                                      job->flags & LOOMP_FIFO, ticket)

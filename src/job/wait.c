@@ -249,10 +249,15 @@ struct install {
     int result;
 };
 
+static void call_installed(void *arg)
+{
+    struct install *install = arg;
+    install->result = install->fn(install->arg);
+}
+
 static int install_work(loomp_job *job)
 {
-    struct install *install = LOOMP_CONTAINER(job, struct install, job);
-    install->result = install->fn(install->arg);
+    call_installed(LOOMP_CONTAINER(job, struct install, job));
     return 0;
 }
 
@@ -265,20 +270,21 @@ int loomp_install(loomp_runtime *runtime, int (*fn)(void *arg), void *arg)
     if (err) {
         return err;
     }
-    if (lp_gang_at_top_level(runtime->compute)) {
+    struct install install = {.fn = fn, .arg = arg};
+    switch (lp_gang_context(runtime->compute)) {
+    case LP_GANG_AT_TOP:
         return fn(arg); /* its regions already get the team */
+    case LP_GANG_IN_TASKS:
+        lp_gang_call_narrow(call_installed, &install);
+        return install.result;
+    default:
+        err = lp_wait_check("loomp_install");
     }
-    if (lp_self.role == LP_LOOP) {
-        return lp_fail(-EDEADLK, "loomp_install on a loop would hold up its events; submit a GANG "
-                                 "job instead");
-    }
-    if (lp_self.role == LP_GANG) {
-        return lp_fail(-EDEADLK, "loomp_install inside a parallel region of a GANG job: the team "
-                                 "is busy with that region");
+    if (err) {
+        return err;
     }
     loomp_group group;
     loomp_group_init(&group, runtime);
-    struct install install = {.fn = fn, .arg = arg};
     loomp_job_init(&install.job, install_work, NULL);
     install.job.kind = LOOMP_GANG;
     install.job.group = &group;

@@ -342,7 +342,9 @@ static int build(struct lp_parts *parts, struct lp_named_pool *entry,
 
 void loomp_pool_options_init(struct loomp_pool_options *options)
 {
-    *options = (struct loomp_pool_options){.size = sizeof *options};
+    if (options) {
+        *options = (struct loomp_pool_options){.size = sizeof *options};
+    }
 }
 
 int loomp_pool_open(loomp_runtime *runtime, const char *name,

@@ -132,7 +132,7 @@ void lp_row_range(const struct lp_row *r, char out[LP_NAME_BYTES])
         snprintf(out, LP_NAME_BYTES, "0 or %s..%s", min, max);
         return;
     case LP_TYPE_DOUBLE:
-        snprintf(out, LP_NAME_BYTES, "%.0f..%.0f, real", r->min, r->max);
+        snprintf(out, LP_NAME_BYTES, "%.10g..%.10g, real", r->min, r->max);
         return;
     }
 }

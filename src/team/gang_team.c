@@ -302,17 +302,22 @@ static void run_first(struct loomp_pool *pool, void *item)
     }
 }
 
-/* A SERIAL job, or a GANG where only one thread can be had: with a team of one around it, so that
- * what it has of OpenMP does not meet the team that it is run in. */
-static void run_narrow(struct loomp_pool *pool, void *item)
+/* With a team of one around it, so that what it has of OpenMP does not meet the team that it is run
+ * in. */
+static void call_alone(void (*fn)(void *arg), void *arg)
 {
-    void (*run)(void *item) = pool->options.ops.run;
     if (omp_get_num_threads() == 1) {
-        lp_team_run_outside(run, item);
+        lp_team_run_outside(fn, arg);
         return;
     }
-#pragma omp parallel num_threads(1) default(none) firstprivate(run, item)
-    run(item);
+#pragma omp parallel num_threads(1) default(none) firstprivate(fn, arg)
+    fn(arg);
+}
+
+void lp_gang_call_narrow(void (*fn)(void *arg), void *arg)
+{
+    lp_card_add(&lp_self.card->gangs_narrowed);
+    call_alone(fn, arg);
 }
 
 enum lp_gang_context lp_gang_context(struct loomp_pool *pool)
@@ -328,7 +333,7 @@ void lp_gang_run_in_place(struct loomp_pool *pool, void *item)
     uint32_t kind = lp_note_kind(pool->options.ops.note(item));
     bool at_top = lp_gang_context(pool) == LP_GANG_AT_TOP;
     if (kind == LOOMP_SERIAL) {
-        run_narrow(pool, item);
+        call_alone(pool->options.ops.run, item);
     } else if (kind == LOOMP_TASKS) {
         if (at_top) {
             /* The job around it may have other settings; they are its own. */
@@ -341,8 +346,7 @@ void lp_gang_run_in_place(struct loomp_pool *pool, void *item)
     } else if (at_top) {
         run_gang(pool, item);
     } else {
-        lp_card_add(&lp_self.card->gangs_narrowed);
-        run_narrow(pool, item);
+        lp_gang_call_narrow(pool->options.ops.run, item);
     }
 }
 

@@ -25,6 +25,9 @@ bool lp_gang_at_top_level(struct loomp_pool *pool);
  * nobody else may be free to take care, in either. */
 void lp_gang_run_in_place(struct loomp_pool *pool, void *item);
 
+/* In a TASKS job: calls fn(arg), which has parallel regions, where they get a team of one. */
+void lp_gang_call_narrow(void (*fn)(void *arg), void *arg);
+
 /* Calls fn(arg) on several threads of the job's team at once, the caller's among them: at top in a
  * region of at most `threads`; in a TASKS job by as many tasks, of which a busy team may run few. In
  * a region, on the caller's alone. Returns when all calls have returned. */

@@ -171,7 +171,7 @@ bool lp_pool_push_gang(struct loomp_pool *pool, int priority, void *item, const 
                        struct lp_ticket *ticket)
 {
     struct lp_ring *ring = &pool->gangs[row_of(priority)];
-    ticket->queue = ring;
+    *ticket = (struct lp_ticket){ring, LP_NO_POSITION};
     return lp_ring_push_noted(ring, item, tag, pool->options.ops.note(item), &ticket->position);
 }
 

@@ -91,6 +91,9 @@ struct lp_worker {
     uint64_t gap_ns;  /* running mean of how long it was without work */
     bool was_idle;    /* it looks for more work behind what it takes, and wakes another */
     struct lp_taker taker;
+    /* When work that waits behind gangs is to be relieved: counted from when this worker, which has not
+     * run anything since, has first seen it. 0: it has seen none. */
+    uint64_t relief_at_ns;
     /* What only this thread may run (lp_worker_mail). */
     struct lp_completions mail;
     _Atomic uint64_t started; /* SERIAL jobs; written by the worker, read by a gang that pauses */

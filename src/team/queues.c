@@ -19,9 +19,7 @@
 
 enum {
     LOCAL_ITEMS = 256,
-    /* One of them looks elsewhere first: at each group in turn, every other time at its workers' own
-     * queues before the injection queue. */
-    TAKES_PER_ROUND = 61
+    TAKES_PER_ROUND = 61 /* one of them looks elsewhere first, in another group each time */
 };
 
 #define DEQUE_BIT ((uintptr_t)1)
@@ -214,7 +212,7 @@ bool lp_queues_inject(struct lp_queues *queues, unsigned group, unsigned row, vo
                       const void *tag, struct lp_ticket *ticket)
 {
     struct lp_ring *ring = &queues->groups[group].rings[row];
-    ticket->queue = ring;
+    *ticket = (struct lp_ticket){ring, LP_NO_POSITION};
     if (!lp_ring_push(ring, item, tag, &ticket->position)) {
         return false;
     }
@@ -227,8 +225,9 @@ bool lp_queues_push_local(struct lp_queues *queues, unsigned worker, unsigned ro
 {
     struct lp_local_queue *local = &queues->locals[worker];
     struct lp_deque *deque = &local->rows[row];
-    ticket->queue = (void *)((uintptr_t)deque | DEQUE_BIT);
+    *ticket = (struct lp_ticket){(void *)((uintptr_t)deque | DEQUE_BIT), LP_NO_POSITION};
     if (!lp_deque_push(deque, item, tag, &ticket->position)) {
+        ticket->queue = NULL;
         return false;
     }
     set_bit(&queues->groups[local->group].locals[row], local->member); /* the item may be gone */
@@ -337,39 +336,39 @@ static void *steal_within(struct lp_queues *queues, struct lp_queue_group *group
     return NULL;
 }
 
-static bool is_time_to_steal(const struct lp_taker *taker)
-{
-    return taker->takes % (2 * TAKES_PER_ROUND) == 2 * TAKES_PER_ROUND - 1;
-}
+/* Where within a row a taker looks first. */
+enum first_look {
+    OWN = 0, /* its own queue, then its group's injection queue */
+    INJECTED,
+    LOCAL, /* the queues of a group's workers */
+};
 
 static void *take_of_group(struct lp_queues *queues, unsigned g, unsigned row,
-                           struct lp_taker *taker, bool is_own)
+                           struct lp_taker *taker, enum first_look look)
 {
     struct lp_queue_group *group = &queues->groups[g];
-    void *item = is_time_to_steal(taker) ? steal_within(queues, group, row, taker) : NULL;
-    if (!item) {
-        item = lp_ring_pop(&group->rings[row]);
-        taker->stole = item && !is_own;
-    } else {
-        taker->stole = true;
+    void *item = look == LOCAL ? steal_within(queues, group, row, taker) : NULL;
+    taker->stole = true;
+    if (item) {
+        return item;
     }
-    if (!item) {
-        item = steal_within(queues, group, row, taker);
-        taker->stole = item;
+    item = lp_ring_pop(&group->rings[row]);
+    if (item) {
+        taker->stole = taker->worker >= 0 && g != queues->locals[taker->worker].group;
+        return item;
     }
-    return item;
+    return look == LOCAL ? NULL : steal_within(queues, group, row, taker);
 }
 
-/* The groups with something in the row, the taker's own (or `first`) before those behind it. */
+/* The groups with something in the row, `first` before those behind it. */
 static void *take_of_groups(struct lp_queues *queues, unsigned row, unsigned first,
-                            struct lp_taker *taker)
+                            struct lp_taker *taker, enum first_look look)
 {
     uint64_t maybe = atomic_load_explicit(&queues->maybe[row], memory_order_seq_cst);
     uint64_t behind = maybe & ~(bit_of(first) - 1);
     for (int half = 0; half < 2; half++) {
         for (uint64_t left = half ? maybe & ~behind : behind; left; left &= left - 1) {
-            unsigned g = (unsigned)__builtin_ctzll(left);
-            void *item = take_of_group(queues, g, row, taker, g == first);
+            void *item = take_of_group(queues, (unsigned)__builtin_ctzll(left), row, taker, look);
             if (item) {
                 return item;
             }
@@ -378,35 +377,49 @@ static void *take_of_groups(struct lp_queues *queues, unsigned row, unsigned fir
     return NULL;
 }
 
-static void *take_of_row(struct lp_queues *queues, unsigned row, struct lp_taker *taker)
+static void *take_of_row(struct lp_queues *queues, unsigned row, struct lp_taker *taker,
+                         enum first_look look)
 {
     if (!atomic_load_explicit(&queues->maybe[row], memory_order_seq_cst)) {
         return NULL;
     }
-    unsigned own = taker->worker >= 0 ? queues->locals[taker->worker].group : 0;
-    bool others_first = taker->takes % TAKES_PER_ROUND == TAKES_PER_ROUND - 1;
-    if (taker->worker >= 0 && !others_first) {
-        void *item = lp_deque_pop(&queues->locals[taker->worker].rows[row]);
-        if (item) {
-            return item;
-        }
+    bool is_worker = taker->worker >= 0;
+    void *item = NULL;
+    taker->stole = false;
+    if (is_worker && look == OWN) {
+        item = lp_deque_pop(&queues->locals[taker->worker].rows[row]);
     }
-    unsigned first =
-        others_first ? taker->takes / (2 * TAKES_PER_ROUND) % queues->used_count : own;
-    void *item = take_of_groups(queues, row, first, taker);
-    if (!item && others_first && taker->worker >= 0) {
+    if (!item) {
+        unsigned own = is_worker ? queues->locals[taker->worker].group : 0;
+        unsigned first = look == OWN ? own : taker->takes / TAKES_PER_ROUND % queues->used_count;
+        item = take_of_groups(queues, row, first, taker, look);
+    }
+    if (!item && is_worker && look != OWN) {
+        taker->stole = false;
         item = lp_deque_pop(&queues->locals[taker->worker].rows[row]);
     }
     return item;
 }
 
+/* In the row that has its turn: each place in turn. In the others: mostly its own, every so often one of
+ * the two others. */
+static enum first_look first_look(unsigned takes, bool has_its_turn)
+{
+    if (has_its_turn) {
+        return (enum first_look)(takes / (LP_TAKES_PER_TURN * (LP_PRIORITIES - 1)) % 3);
+    }
+    return takes % TAKES_PER_ROUND < TAKES_PER_ROUND - 1 ? OWN
+           : takes / TAKES_PER_ROUND % 2                 ? INJECTED
+                                                         : LOCAL;
+}
+
 void *lp_queues_take(struct lp_queues *queues, struct lp_taker *taker)
 {
     unsigned first = lp_first_row(taker->takes);
-    taker->stole = false;
-    void *item = take_of_row(queues, first, taker);
+    void *item = take_of_row(queues, first, taker, first_look(taker->takes, first > 0));
+    enum first_look look = first_look(taker->takes, false);
     for (unsigned row = 0; !item && row < LP_PRIORITIES; row++) {
-        item = row == first ? NULL : take_of_row(queues, row, taker);
+        item = row == first ? NULL : take_of_row(queues, row, taker, look);
     }
     taker->takes += item != NULL;
     return item;

@@ -20,11 +20,14 @@ enum {
     LP_NO_WORKER = -1       /* a thread that has no local queue */
 };
 
-/* Where an item waits, for who withdraws it. The push writes it before anybody can see the item. */
+/* Where an item waits, for who withdraws it. The push writes it before anybody can see the item; until
+ * then, and after a push that failed, nothing waits at its position. */
 struct lp_ticket {
     void *queue; /* a ring, or with its lowest bit set a deque; NULL: it waits nowhere */
     uint64_t position;
 };
+
+#define LP_NO_POSITION UINT64_MAX
 
 /* Takes the item out if it still waits there. Any thread. */
 bool lp_ticket_withdraw(const struct lp_ticket *ticket);

@@ -153,6 +153,7 @@ static bool serve_one(struct loomp_pool *pool, struct lp_worker *worker)
     if (!item) {
         return false;
     }
+    worker->relief_at_ns = 0;
     count_start(worker);
     lp_pool_stir(pool);
     tell_gang_leader(pool);
@@ -238,6 +239,15 @@ static void drop_relief(struct loomp_pool *pool)
     }
 }
 
+static void start_clock(struct loomp_pool *pool, struct lp_worker *worker, bool work)
+{
+    if (!work) {
+        worker->relief_at_ns = 0;
+    } else if (!worker->relief_at_ns) {
+        worker->relief_at_ns = lp_now_ns() + pool->options.relief_ns;
+    }
+}
+
 /* A gang has all places and work is waiting: after relief_ns, serves it until the queues are empty or
  * the places come back. */
 static void relieve(struct loomp_pool *pool, struct lp_worker *worker, unsigned index)
@@ -245,7 +255,6 @@ static void relieve(struct loomp_pool *pool, struct lp_worker *worker, unsigned 
     if (!take_relief(pool)) {
         return;
     }
-    uint64_t deadline = lp_now_ns() + pool->options.relief_ns;
     bool in_time = true;
     while (in_time && lp_pool_all_claimed(pool)) {
         lp_parking_announce(&pool->parking, index);
@@ -253,11 +262,11 @@ static void relieve(struct loomp_pool *pool, struct lp_worker *worker, unsigned 
             lp_parking_withdraw(&pool->parking, index);
             break;
         }
-        in_time = lp_parking_sleep(&pool->parking, index, deadline);
+        in_time = lp_parking_sleep(&pool->parking, index, worker->relief_at_ns);
     }
-    /* In time means that the places have come back; if they are claimed again by now, that is another
-     * gang, behind which nobody has waited for so long. A job that waits drops the relief, and goes on
-     * with its place or with relief, whichever it gets first. */
+    /* In time means that the places have come back; should another gang have them by the time that we
+     * try, the clock goes on. A job that waits drops the relief, and goes on with its place or with
+     * relief, whichever it gets first. */
     while (!in_time && lp_self.relieving && lp_pool_all_claimed(pool) && serve_one(pool, worker)) {
     }
     lp_card_state(&worker->card, LOOMP_STATE_PAUSED);
@@ -283,10 +292,10 @@ static void pause(struct loomp_pool *pool, struct lp_worker *worker, unsigned in
     free_place(pool, worker);
     lp_card_state(&worker->card, LOOMP_STATE_PAUSED);
     worker->was_idle = true;
-    uint64_t mail_until = UINT64_MAX; /* how long it has to wait for the place */
     while (is_claimed(pool, index) && !lp_pool_ends(pool)) {
         lp_parking_announce(&pool->parking, index);
         bool work = lp_pool_has_serial(pool);
+        start_clock(pool, worker, work || has_mail(worker));
         bool relief = work && lp_pool_all_claimed(pool) &&
                       !atomic_load_explicit(&pool->relief, memory_order_seq_cst);
         if (relief || !is_claimed(pool, index) || lp_pool_ends(pool)) {
@@ -300,12 +309,10 @@ static void pause(struct loomp_pool *pool, struct lp_worker *worker, unsigned in
             /* Whoever woke or counted on this worker needs another one. */
             lp_pool_wake_worker(pool);
         }
-        if (has_mail(worker) && mail_until == UINT64_MAX) {
-            mail_until = lp_now_ns() + pool->options.relief_ns;
-        }
-        if (!lp_parking_sleep(&pool->parking, index, mail_until)) {
+        if (!lp_parking_sleep(&pool->parking, index,
+                              has_mail(worker) ? worker->relief_at_ns : UINT64_MAX)) {
             relieve_mail(pool, worker);
-            mail_until = UINT64_MAX;
+            worker->relief_at_ns = 0; /* if the relief was not to be had: another round */
         }
     }
     take_place(worker);

@@ -27,6 +27,7 @@ struct lp_self {
     struct loomp_job *job;   /* that runs, or NULL */
     struct lp_thread_card *card; /* its public face; NULL on plain threads and loops */
     unsigned near;           /* the last-level cache of its place, counted from 1; 0: unknown */
+    uintptr_t stack_low;     /* below it little of the thread's stack is left; 0: unknown */
     unsigned yields;         /* jobs inside each other that loomp_yield began */
     struct lp_finishing *finishing; /* the job whose done runs, or NULL */
     uint64_t fp_control;     /* what the thread's jobs start with */

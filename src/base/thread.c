@@ -148,3 +148,16 @@ int lp_thread_tid(void)
 {
     return (int)syscall(SYS_gettid);
 }
+
+uintptr_t lp_thread_stack_low(void)
+{
+    pthread_attr_t attributes;
+    void *lowest = NULL;
+    size_t bytes = 0;
+    if (pthread_getattr_np(pthread_self(), &attributes)) {
+        return 0;
+    }
+    int err = pthread_attr_getstack(&attributes, &lowest, &bytes);
+    pthread_attr_destroy(&attributes);
+    return err ? 0 : (uintptr_t)lowest + bytes / 8;
+}

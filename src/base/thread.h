@@ -6,6 +6,7 @@
 #define LP_BASE_THREAD_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 typedef struct lp_thread lp_thread;
 
@@ -23,5 +24,8 @@ void lp_thread_set_name(const char *prefix, const char *what, int index);
 
 /* The kernel's id of the calling thread. */
 int lp_thread_tid(void);
+
+/* The address below which an eighth of the calling thread's stack is left; 0 if it cannot be said. */
+uintptr_t lp_thread_stack_low(void);
 
 #endif

@@ -36,13 +36,12 @@ int loomp_cancel(loomp_job *job)
         loomp_pool *pool = words->pool;
         bool withdrawn;
         lp_ledger_hold(ledger); /* this call, which the job's end must not free under us */
-        if (pool->options.counted) {
-            lp_rundown_hold(&pool->uses);
-        }
+        lp_pool_hold(pool);
         atomic_store_explicit(&words->cancel, 1, memory_order_relaxed);
         withdrawn = take_out(words);
         if (withdrawn) {
-            atomic_fetch_add_explicit(&words->pool->withdrawn, 1, memory_order_relaxed);
+            atomic_fetch_add_explicit(&pool->withdrawn, 1, memory_order_relaxed);
+            lp_pool_withdrew(pool);
             lp_job_complete(job, -ECANCELED, false); /* the job may be gone from here on */
         }
         lp_pool_leave(pool, 1);
@@ -67,6 +66,7 @@ static void withdraw_from(struct loomp_pool *pool, void *group)
     loomp_job *job;
     while ((job = lp_graph_take_tagged(pool, all, group, &cursors))) {
         atomic_fetch_add_explicit(&pool->withdrawn, 1, memory_order_relaxed);
+        lp_pool_withdrew(pool);
         lp_job_complete(job, -ECANCELED, false); /* the job may be gone from here on */
     }
 }

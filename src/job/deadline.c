@@ -13,11 +13,11 @@
  *                         The same: the alarm of a job that has ended, that is gone or submitted
  *                         again (then with another deadline) finds its ticket stale.
  *   the ring's end against ring
- *                         With its last jobs the runtime may stop and free the queue. The alarm
- *                         counts itself in (lp_tracked) and only then looks whether it is void. If
- *                         it is not, the job had not ended by then, and every count of the ledgers
- *                         that has the job's end has the alarm too: stop waits for it. If it is, it
- *                         leaves the queue alone.
+ *                         With its last jobs a pool may be closed, or the runtime stop, and free the
+ *                         queue. The loop says that it rings and then looks whether the alarm is
+ *                         void; who starts or ends the job makes it void, then looks whether the loop
+ *                         rings, and waits until it does not. So either the loop leaves the queue
+ *                         alone, or the job, on which the queue's life hangs, does not end before.
  *   submit against the loop's end
  *                         A loop of the runtime's own is kept by the submitting call's entry in
  *                         the ledger. An attached one is kept by what it expects: the job, until
@@ -33,6 +33,7 @@
 #include "loop/loop.h"
 
 #include <errno.h>
+#include <sched.h>
 
 _Static_assert(sizeof(struct lp_deadline) <= LP_OBJECT_BYTES,
                "a deadline is an object of the pool");
@@ -41,12 +42,29 @@ static void ring(struct lp_alarm *alarm)
 {
     struct lp_deadline *deadline = LOOMP_CONTAINER(alarm, struct lp_deadline, alarm);
     lp_ledger_hold(&lp_tracked);
-    if (!lp_alarm_is_void(alarm) && lp_ticket_withdraw(&deadline->ticket)) {
-        atomic_fetch_add_explicit(&lp_job_words(deadline->job)->pool->expired, 1,
-                                  memory_order_relaxed);
-        lp_job_complete(deadline->job, -ETIMEDOUT, false); /* the job may be gone from here on */
+    atomic_store_explicit(&deadline->ringing, 1, memory_order_seq_cst);
+    loomp_job *job = !lp_alarm_is_void(alarm) && lp_ticket_withdraw(&deadline->ticket)
+                         ? deadline->job
+                         : NULL;
+    atomic_store_explicit(&deadline->ringing, 0, memory_order_seq_cst);
+    if (job) {
+        struct loomp_pool *pool = lp_job_words(job)->pool;
+        lp_pool_hold(pool);
+        atomic_fetch_add_explicit(&pool->expired, 1, memory_order_relaxed);
+        lp_pool_withdrew(pool);
+        lp_job_complete(job, -ETIMEDOUT, false); /* the job may be gone from here on */
+        lp_pool_leave(pool, 1);
     }
     lp_ledger_finish(&lp_tracked);
+}
+
+/* The alarm is void: returns when its loop does not look at the queue any more, which may go away when
+ * the job has ended. */
+static void wait_for_ring(struct lp_deadline *deadline)
+{
+    while (atomic_load_explicit(&deadline->ringing, memory_order_seq_cst)) {
+        sched_yield();
+    }
 }
 
 struct lp_deadline *lp_deadline_new(loomp_job *job, loomp_loop *loop)
@@ -55,6 +73,7 @@ struct lp_deadline *lp_deadline_new(loomp_job *job, loomp_loop *loop)
     if (deadline) {
         lp_alarm_init(&deadline->alarm, loop, ring);
         deadline->job = job;
+        atomic_init(&deadline->ringing, 0);
         deadline->ticket = (struct lp_ticket){NULL, LP_NO_POSITION};
     }
     return deadline;
@@ -90,9 +109,11 @@ bool lp_deadline_has_passed(const struct lp_deadline *deadline)
 void lp_deadline_void(struct lp_deadline *deadline)
 {
     lp_alarm_void(&deadline->alarm);
+    wait_for_ring(deadline);
 }
 
 void lp_deadline_drop(struct lp_deadline *deadline)
 {
+    lp_deadline_void(deadline);
     lp_alarm_drop(&deadline->alarm);
 }

@@ -17,6 +17,9 @@ struct lp_deadline {
     loomp_job *job;        /* not to be looked into before it is withdrawn */
     /* Where it waits. Written by the submitter before it sets the alarm. */
     struct lp_ticket ticket;
+    /* 1 while the loop looks at the queue. Written by the loop before it looks whether the alarm is
+     * void, read by who has made it void and then waits until it is 0; all seq_cst. */
+    _Atomic uint32_t ringing;
 };
 
 /* Whether job.deadline_s, which is no NaN, is a limit at all. */

@@ -46,6 +46,10 @@
 
 #include "job/job.h"
 
+/* How many edges are published. Added to (seq_cst) before whoever publishes one walks up; read by who
+ * looks for work after it is armed: either the reader sees the edge, or the walk sees the reader. */
+static _Atomic uint64_t published;
+
 static uint64_t next_walk(void)
 {
     static _Atomic uint64_t walks;
@@ -100,7 +104,7 @@ loomp_job *lp_graph_take_tagged(struct loomp_pool *pool, uint32_t kinds, const l
 struct search {
     struct loomp_pool *pool;
     uint32_t helps;
-    uint64_t walk;
+    uint64_t walk; /* 0 where it begins */
 };
 
 /* The group stays during the call. */
@@ -108,9 +112,11 @@ static loomp_job *search(const struct search *how, loomp_group *group,
                          struct lp_graph_cursors *cursors)
 {
     loomp_job *job = lp_graph_take_tagged(how->pool, how->helps, group, cursors);
-    if (job) {
+    if (job || !atomic_load_explicit(&published, memory_order_seq_cst)) {
         return job;
     }
+    uint64_t walk = how->walk ? how->walk : next_walk();
+    struct search below = {.pool = how->pool, .helps = how->helps, .walk = walk};
     struct lp_edge place = {.to = NULL}; /* keeps ours in the list while it is unlocked */
     lp_group_lock(group);
     struct lp_edge *edge = lp_group_words(group)->nested;
@@ -122,8 +128,8 @@ static loomp_job *search(const struct search *how, loomp_group *group,
         }
         insert_edge(&edge->next, &place);
         lp_group_unlock(group);
-        if (enter(to, how->walk)) {
-            job = search(how, to, NULL);
+        if (enter(to, walk)) {
+            job = search(&below, to, NULL);
         }
         lp_group_leave(to, 0); /* it may be gone from here on */
         lp_group_lock(group);
@@ -139,7 +145,7 @@ loomp_job *lp_edge_take_job(struct lp_edge *edge)
     if (!edge->helps) {
         return NULL;
     }
-    struct search how = {.pool = edge->pool, .helps = edge->helps, .walk = next_walk()};
+    struct search how = {.pool = edge->pool, .helps = edge->helps};
     return search(&how, edge->to, &edge->cursors);
 }
 
@@ -266,6 +272,7 @@ static void publish(struct lp_edge *edge)
         lp_group_lock(edge->from);
         insert_edge(&lp_group_words(edge->from)->nested, edge);
         lp_group_unlock(edge->from);
+        atomic_fetch_add_explicit(&published, 1, memory_order_seq_cst);
         edge->published = true;
     }
 }
@@ -308,6 +315,7 @@ void lp_edge_end(struct lp_edge *edge)
         lp_group_lock(edge->from);
         remove_edge(edge);
         lp_group_unlock(edge->from);
+        atomic_fetch_sub_explicit(&published, 1, memory_order_seq_cst);
     }
     if (edge->enlisted) {
         lp_group_lock(edge->to);

@@ -297,6 +297,7 @@ static void start_after(struct lp_waiter *waiter)
     loomp_group *group = words->group;
     uint32_t kind = job->kind;
     struct lp_deadline *deadline = words->deadline;
+    lp_pool_hold(pool); /* ours, as the group's below */
     bool unwanted = (waiter->status && job->flags & LOOMP_IF_OK) || lp_job_is_cancelled(words);
     if (deadline) {
         lp_deadline_begin(deadline, job->deadline_s);
@@ -321,6 +322,7 @@ static void start_after(struct lp_waiter *waiter)
     if (group) {
         lp_group_leave(group, 0);
     }
+    lp_pool_leave(pool, 1);
 }
 
 /* Claims the job and lets it wait for the group. */

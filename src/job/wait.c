@@ -7,6 +7,7 @@
  * job that is queued later wakes it, so that a pool whose threads all wait still runs what they wait
  * for. Which jobs these are and who is to be woken, graph.c knows. */
 #include "base/error.h"
+#include "base/log.h"
 #include "base/self.h"
 #include "job/graph.h"
 #include "job/job.h"
@@ -34,6 +35,9 @@ int lp_wait_check(const char *call)
                                  "would wait at the barrier for ever",
                        call);
     }
+    if (lp_self.broadcasting) {
+        return lp_fail(-EDEADLK, "%s in the function of a broadcast, which must not wait", call);
+    }
     return 0;
 }
 
@@ -58,13 +62,33 @@ static void run_job(loomp_job *job)
     lp_card_add(&lp_self.card->helped);
     if (lp_self.role == LP_GANG) {
         lp_gang_run_in_place(lp_self.pool, job);
-    } else {
-        lp_team_run(lp_self.pool, job);
+        return;
     }
+    if (lp_self.role == LP_WORKER) {
+        lp_worker_count_start(lp_self.pool);
+    }
+    lp_team_run(lp_self.pool, job);
+}
+
+/* Jobs that wait are inside each other on one stack. When little of it is left, the thread only sleeps,
+ * and leaves what it waits for to others. */
+static bool is_stack_low(void)
+{
+    if ((uintptr_t)__builtin_frame_address(0) >= lp_self.stack_low) {
+        return false;
+    }
+    lp_log(LOOMP_LOG_WARNING,
+           "pool %s: jobs that wait are inside each other until the stack is nearly used up; a thread "
+           "that is there runs no more of them (compute.stack_size)",
+           lp_self.pool->options.name);
+    return true;
 }
 
 static uint32_t what_this_thread_runs(void)
 {
+    if (lp_self.role != LP_PLAIN && lp_self.role != LP_LOOP && is_stack_low()) {
+        return 0;
+    }
     switch (lp_self.role) {
     case LP_WORKER:
     case LP_BLOCKING:
@@ -219,6 +243,9 @@ int lp_wait_for(loomp_group *group, double timeout_s)
         innermost = &edge;
         run_job(job); /* the job may be gone from here on */
         innermost = edge.outer;
+        if (!edge.enlisted && lp_group_report(group, &status)) {
+            return status; /* mostly that was all */
+        }
     }
     lp_edge_end(&edge);
     return status;

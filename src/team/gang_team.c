@@ -44,12 +44,16 @@ struct until {
     bool (*holds)(struct until *until);
     enum lp_attention attention;     /* whose doings can bring it about */
     unsigned width;                  /* places_free */
+    bool is_for_next;                /* the same: for a job that still waits in its queue */
     uint64_t started;                /* served */
     uint64_t deadline_ns;            /* had_their_share */
 };
 
 static bool places_free(struct until *until)
 {
+    if (until->is_for_next && !lp_pool_has_gang(until->pool)) {
+        return true; /* the job that the places were for has been withdrawn */
+    }
     for (unsigned i = 0; i < until->width; i++) {
         if (atomic_load_explicit(&until->pool->workers[i].busy, memory_order_seq_cst)) {
             return false;
@@ -82,11 +86,19 @@ static void sleep_until(struct until *until)
     atomic_store_explicit(&pool->attention, 0, memory_order_relaxed); /* too late is harmless */
 }
 
-static void claim_places(struct loomp_pool *pool, unsigned width)
+static void claim_and_wait(struct loomp_pool *pool, unsigned width, bool is_for_next)
 {
     set_claim(pool, width);
-    sleep_until(&(struct until){.pool = pool, .holds = places_free,
-                                  .attention = LP_HEAR_CLAIMED, .width = width});
+    sleep_until(&(struct until){.pool = pool,
+                                .holds = places_free,
+                                .attention = LP_HEAR_CLAIMED,
+                                .width = width,
+                                .is_for_next = is_for_next});
+}
+
+static void claim_places(struct loomp_pool *pool, unsigned width)
+{
+    claim_and_wait(pool, width, false);
 }
 
 /* ---- the rest region ---------------------------------------------------------------------------- */
@@ -232,7 +244,8 @@ static void *take_job(struct loomp_pool *pool)
     uint64_t note;
     lp_card_state(&gang->cards[0], LOOMP_STATE_PAUSED);
     atomic_store_explicit(&gang->linger, 0, memory_order_relaxed); /* the places may have to wait */
-    claim_places(pool, lp_pool_peek_gang(pool, &note) ? width_of(pool, note) : lp_gang_most(pool));
+    claim_and_wait(pool,
+                   lp_pool_peek_gang(pool, &note) ? width_of(pool, note) : lp_gang_most(pool), true);
     void *item = lp_pool_take_gang(pool);
     if (item) {
         gang->item_width = width_of(pool, pool->options.ops.note(item));

@@ -207,22 +207,55 @@ void *lp_pool_take_serial(struct loomp_pool *pool, struct lp_taker *taker)
     return item;
 }
 
+/* Relaxed: what counts is that it grows. */
+static unsigned first_gang_row(struct loomp_pool *pool)
+{
+    return lp_first_row(atomic_load_explicit(&pool->gang.takes, memory_order_relaxed));
+}
+
+static void count_gang_take(struct loomp_pool *pool)
+{
+    atomic_fetch_add_explicit(&pool->gang.takes, 1, memory_order_relaxed);
+}
+
 void *lp_pool_take_gang(struct loomp_pool *pool)
 {
     void *item = lp_overflow_maybe_nonempty(&pool->late_gangs) ? lp_overflow_take(&pool->late_gangs)
                                                                : NULL;
-    unsigned first = lp_first_row(pool->gang.takes);
+    unsigned first = first_gang_row(pool);
     item = item ? item : lp_ring_pop(&pool->gangs[first]);
     for (unsigned row = 0; !item && row < LP_PRIORITIES; row++) {
         item = row == first ? NULL : lp_ring_pop(&pool->gangs[row]);
     }
-    pool->gang.takes += item != NULL;
+    if (item) {
+        count_gang_take(pool);
+    }
     return item;
+}
+
+void *lp_pool_take_gang_if(struct loomp_pool *pool, bool (*wanted)(uint64_t note, const void *arg),
+                           const void *arg, bool *is_other)
+{
+    unsigned first = first_gang_row(pool);
+    *is_other = lp_overflow_maybe_nonempty(&pool->late_gangs);
+    for (unsigned i = 0; !*is_other && i <= LP_PRIORITIES; i++) {
+        unsigned row = i ? i - 1 : first;
+        if (i && row == first) {
+            continue;
+        }
+        void *item = lp_ring_pop_if(&pool->gangs[row], wanted, arg);
+        if (item) {
+            count_gang_take(pool);
+            return item;
+        }
+        *is_other = lp_ring_count(&pool->gangs[row]);
+    }
+    return NULL;
 }
 
 bool lp_pool_peek_gang(struct loomp_pool *pool, uint64_t *note)
 {
-    unsigned first = lp_first_row(pool->gang.takes);
+    unsigned first = first_gang_row(pool);
     bool found = !lp_overflow_maybe_nonempty(&pool->late_gangs) &&
                  lp_ring_peek(&pool->gangs[first], 0, note);
     for (unsigned row = 0; !found && row < LP_PRIORITIES; row++) {
@@ -342,6 +375,13 @@ void lp_pool_wake_for_gang(struct loomp_pool *pool)
     lp_parking_wake_lowest(&pool->gang.parking, 0);
 }
 
+void lp_pool_withdrew(struct loomp_pool *pool)
+{
+    if (atomic_load_explicit(&pool->attention, memory_order_seq_cst)) {
+        lp_pool_wake_for_gang(pool);
+    }
+}
+
 void lp_pool_wake_place_waiters(struct loomp_pool *pool)
 {
     atomic_fetch_add_explicit(&pool->place_epoch, 1, memory_order_seq_cst);
@@ -391,6 +431,7 @@ void lp_pool_adopt_thread(struct loomp_pool *pool, enum lp_role_of_team team, un
         .runtime = options->runtime,
         .pool = pool,
         .card = card,
+        .stack_low = lp_thread_stack_low(),
         .near = options->blocking ? 0 : (unsigned)(place->cache + 1),
         .fp_control = lp_fp_control(),
     };

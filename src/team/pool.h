@@ -110,7 +110,7 @@ struct lp_tasks_region {
     _Atomic uint32_t open;
     /* Written by the leader while it is closed. */
     unsigned width, most; /* threads that it has, and that it could have */
-    bool takes_in;        /* more jobs than the one it was opened for */
+    _Atomic uint32_t takes_in; /* 1: more jobs than the one it was opened for; any thread ends that */
     /* Tokens: tasks that hold a job or are about to look for one. Changed by every thread. */
     LP_OWN_LINE _Atomic uint32_t tokens;
     _Atomic uint32_t taken; /* jobs since it was opened */
@@ -118,7 +118,7 @@ struct lp_tasks_region {
 
 struct lp_gang {
     lp_thread *leader;
-    unsigned takes;         /* as lp_taker's */
+    _Atomic uint32_t takes; /* as lp_taker's; by the leader and in the region of TASKS jobs */
     uint64_t held_ns;       /* how long the last job had the places */
     unsigned threads;       /* the size its regions get */
     void *item;             /* the job that the leader has taken */
@@ -197,6 +197,14 @@ void lp_pool_freeze(struct loomp_pool *pool, uint64_t deadline_ns);
  * until nothing is under way at all. Enter counts two uses, what comes in and the call that brings it,
  * or fails with -ESHUTDOWN. A pool that has been left may be gone. */
 int lp_pool_enter(struct loomp_pool *pool);
+
+/* One more use, by who knows of one that has not ended. */
+static inline void lp_pool_hold(struct loomp_pool *pool)
+{
+    if (pool->options.counted) {
+        lp_rundown_hold(&pool->uses);
+    }
+}
 
 static inline void lp_pool_leave(struct loomp_pool *pool, unsigned uses)
 {
@@ -301,6 +309,14 @@ bool lp_pool_has_gang(struct loomp_pool *pool);
 /* The most urgent item, or NULL; one in 32 is of another priority, so that none waits for ever. */
 void *lp_pool_take_serial(struct loomp_pool *pool, struct lp_taker *taker);
 void *lp_pool_take_gang(struct loomp_pool *pool);
+
+/* The same, if `wanted` says so of its note. NULL, and *is_other: the next one is not wanted. */
+void *lp_pool_take_gang_if(struct loomp_pool *pool, bool (*wanted)(uint64_t note, const void *arg),
+                           const void *arg, bool *is_other);
+
+/* Something was taken out of the queues without having begun (it has left them already): a leader that
+ * waits for what workers bring about may have waited for that. */
+void lp_pool_withdrew(struct loomp_pool *pool);
 
 /* The note of what lp_pool_take_gang would give now; false if that cannot be said. By the leader. */
 bool lp_pool_peek_gang(struct loomp_pool *pool, uint64_t *note);

@@ -440,7 +440,8 @@ static void *take_tagged_of_group(struct lp_queues *queues, unsigned g, unsigned
     struct lp_queue_group *group = &queues->groups[g];
     uint64_t from_start = 0;
     void *item = lp_ring_take_tagged(&group->rings[row], tag,
-                                     cursors ? &cursors->at[g][row] : &from_start);
+                                     cursors && g < LP_CURSOR_GROUPS ? &cursors->at[g][row]
+                                                                     : &from_start);
     uint64_t members = atomic_load_explicit(&group->locals[row], memory_order_seq_cst);
     for (; !item && members; members &= members - 1) {
         unsigned worker = group->worker[__builtin_ctzll(members)];

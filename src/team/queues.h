@@ -17,6 +17,7 @@ enum {
     LP_QUEUE_GROUPS = 64,   /* at most: a bit for each in one word */
     LP_GROUP_MEMBERS = 64,  /* the same for the workers of one */
     LP_TAKES_PER_TURN = 32, /* one of them looks at a less urgent row first */
+    LP_CURSOR_GROUPS = 4,
     LP_NO_WORKER = -1       /* a thread that has no local queue */
 };
 
@@ -102,9 +103,9 @@ void *lp_queues_take(struct lp_queues *queues, struct lp_taker *taker);
 void *lp_queues_take_local(struct lp_queues *queues, unsigned worker);
 
 /* One item with that tag from anywhere. cursors: zero at first, spare looking at the same cells of the
- * injection queues again; NULL if it is done once. */
+ * first groups' injection queues again; NULL if it is done once. They are on the stack of each wait. */
 struct lp_queue_cursors {
-    uint64_t at[LP_QUEUE_GROUPS][LP_PRIORITIES];
+    uint64_t at[LP_CURSOR_GROUPS][LP_PRIORITIES];
 };
 void *lp_queues_take_tagged(struct lp_queues *queues, int worker, const void *tag,
                             struct lp_queue_cursors *cursors);

@@ -49,25 +49,26 @@ unsigned lp_tasks_region_width(struct loomp_pool *pool, uint64_t note)
     return widest && widest < most ? widest : most;
 }
 
-/* The next job, if it is one that belongs here: nothing is taken from behind a GANG, which the region
- * would keep waiting, nor from behind one that wants more threads. */
+/* The next job, if it is one that belongs here. If it is not, the region takes no more in: it would keep
+ * a GANG waiting, or a job that wants more threads, or one whose turn it is. */
 static void *take(struct loomp_pool *pool)
 {
     struct lp_tasks_region *region = &pool->gang.tasks;
-    if (lp_pool_ends(pool) || lp_overflow_maybe_nonempty(&pool->late_gangs)) {
-        return NULL;
+    bool is_other = false;
+    void *item = lp_pool_ends(pool) ? NULL : lp_pool_take_gang_if(pool, fits, pool, &is_other);
+    if (item) {
+        atomic_fetch_add_explicit(&region->taken, 1, memory_order_relaxed);
+    } else if (is_other) {
+        atomic_store_explicit(&region->takes_in, 0, memory_order_relaxed);
     }
-    for (int row = 0; row < LP_PRIORITIES; row++) {
-        void *item = lp_ring_pop_if(&pool->gangs[row], fits, pool);
-        if (item) {
-            atomic_fetch_add_explicit(&region->taken, 1, memory_order_relaxed);
-            return item;
-        }
-        if (lp_ring_count(&pool->gangs[row])) {
-            return NULL;
-        }
-    }
-    return NULL;
+    return item;
+}
+
+/* Relaxed, both: a job more or less. */
+static bool takes_in(struct lp_tasks_region *region)
+{
+    return atomic_load_explicit(&region->takes_in, memory_order_relaxed) &&
+           atomic_load_explicit(&region->taken, memory_order_relaxed) < LONGEST;
 }
 
 static uint64_t count_waiting(struct loomp_pool *pool)
@@ -127,8 +128,7 @@ static void run_token(struct loomp_pool *pool, void *item)
 static void create_tokens(struct loomp_pool *pool)
 {
     struct lp_tasks_region *region = &pool->gang.tasks;
-    if (!region->takes_in ||
-        atomic_load_explicit(&region->taken, memory_order_relaxed) >= LONGEST) {
+    if (!takes_in(region)) {
         return;
     }
     for (uint64_t waiting = count_waiting(pool); waiting && count_token(region); waiting--) {
@@ -139,9 +139,8 @@ static void create_tokens(struct loomp_pool *pool)
 }
 
 /* A team of one runs every task where it is created: tokens would end up inside each other. */
-static void run_alone(struct loomp_pool *pool, void *item, bool takes_in)
+static void run_alone(struct loomp_pool *pool, void *item)
 {
-    struct lp_tasks_region *region = &pool->gang.tasks;
     while (item) {
         void (*run)(void *item) = pool->options.ops.run;
 #pragma omp task if (0) firstprivate(run, item) default(none)
@@ -149,9 +148,7 @@ static void run_alone(struct loomp_pool *pool, void *item, bool takes_in)
             lp_openmp_isolate_thread(); /* of this task only */
             run(item);
         }
-        bool more = takes_in &&
-                    atomic_load_explicit(&region->taken, memory_order_relaxed) < LONGEST;
-        item = more ? take(pool) : NULL;
+        item = takes_in(&pool->gang.tasks) ? take(pool) : NULL;
     }
 }
 
@@ -168,17 +165,17 @@ static void run_together(struct loomp_pool *pool, void *item, int threads)
     }
 }
 
-void lp_tasks_region_run(struct loomp_pool *pool, void *item, unsigned width, bool takes_in)
+void lp_tasks_region_run(struct loomp_pool *pool, void *item, unsigned width, bool takes_more)
 {
     struct lp_tasks_region *region = &pool->gang.tasks;
     region->width = width;
     region->most = lp_gang_most(pool);
-    region->takes_in = takes_in;
+    atomic_store_explicit(&region->takes_in, takes_more, memory_order_relaxed);
     atomic_store_explicit(&region->tokens, 1, memory_order_relaxed);
     atomic_store_explicit(&region->taken, 1, memory_order_relaxed);
     atomic_store_explicit(&region->open, 1, memory_order_relaxed);
     if (width == 1) {
-        run_alone(pool, item, takes_in);
+        run_alone(pool, item);
     } else {
         lp_openmp_own_regions();
         omp_set_num_threads((int)width); /* what omp_get_max_threads says in the jobs */

@@ -9,9 +9,9 @@
  * one of them asks for, as far as there are threads. */
 unsigned lp_tasks_region_width(struct loomp_pool *pool, uint64_t note);
 
-/* Runs the job, and if takes_in those that wait and those that come, in a region of `width` threads.
+/* Runs the job, and if takes_more those that wait and those that come, in a region of `width` threads.
  * On the leader, in no region. Returns when all have ended. */
-void lp_tasks_region_run(struct loomp_pool *pool, void *item, unsigned width, bool takes_in);
+void lp_tasks_region_run(struct loomp_pool *pool, void *item, unsigned width, bool takes_more);
 
 /* Whether the calling thread, one of the gang team's, is inside such a region. */
 static inline bool lp_tasks_region_is_open(struct loomp_pool *pool)

@@ -382,6 +382,12 @@ void lp_worker_reenter_place(struct loomp_pool *pool)
     lp_card_state(&worker->card, LOOMP_STATE_BUSY);
 }
 
+void lp_worker_count_start(struct loomp_pool *pool)
+{
+    count_start(&pool->workers[lp_self.index]);
+    tell_gang_leader(pool);
+}
+
 bool lp_worker_yield(struct loomp_pool *pool, bool local)
 {
     bool is_worker = lp_self.role == LP_WORKER;
@@ -397,7 +403,7 @@ bool lp_worker_yield(struct loomp_pool *pool, bool local)
         return false;
     }
     if (is_worker) {
-        count_start(&pool->workers[lp_self.index]);
+        lp_worker_count_start(pool);
     }
     lp_self.yields++;
     lp_team_run(pool, item); /* the item may be gone from here on */

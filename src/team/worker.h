@@ -22,6 +22,10 @@ void lp_worker_mail(struct loomp_pool *pool, unsigned index, struct lp_item *ite
 /* On a worker whose job waits: runs its mail, and dones that are there. */
 void lp_worker_answer(struct loomp_pool *pool);
 
+/* A job on the calling worker is about to run another, which waited in a queue: a gang that pauses hears
+ * of it. */
+void lp_worker_count_start(struct loomp_pool *pool);
+
 /* Runs one other item inside the job that runs on the calling thread of the pool's; only what this
  * worker has submitted itself if `local`. False: there is none. */
 bool lp_worker_yield(struct loomp_pool *pool, bool local);

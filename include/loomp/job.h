@@ -88,8 +88,8 @@ void loomp_job_init(loomp_job *job, loomp_work_fn work, loomp_done_fn done);
  * tasks but no job. A GANG runs alone. While either is under way its `width` threads are taken from
  * the SERIAL jobs.
  *
- * Any thread; does not block (but see queue_policy = "block"), allocates
- * nothing. From acceptance until `done` begins the job is loomp's: only loomp_cancel and
+ * Any thread; does not block (but see queue_policy = "block"), allocates nothing (but what keeps
+ * a deadline). From acceptance until `done` begins the job is loomp's: only loomp_cancel and
  * loomp_job_state may be called on it. Returns 0; -EAGAIN (queue_limit; the job stays the
  * caller's); -EBUSY (it is under way already); -ESHUTDOWN; -EINVAL (a field; loomp_error names it);
  * -ENOMEM (a deadline); -EOWNERDEAD in a forked child. */
@@ -109,8 +109,8 @@ int loomp_cancel(loomp_job *job);
 
 /* In a job: whether somebody wants it to end early (loomp_cancel, loomp_group_cancel of its group,
  * loomp_stop_now). False elsewhere. Cheap enough for every step of an iteration. On threads that a
- * GANG's regions run on it answers for the GANG; in the child tasks of a TASKS job, which other jobs'
- * children run beside, ask loomp_job_cancelled. */
+ * GANG's regions run on it answers for the GANG. A child task of a TASKS job is answered only where
+ * it runs on the thread of the job's own work: ask loomp_job_cancelled there. */
 bool loomp_cancelled(void);
 
 /* The same of a job that is known to be running: for the tasks that a TASKS job created, on any
@@ -138,10 +138,10 @@ int loomp_call(loomp_runtime *runtime, int (*fn)(void *arg), void *arg,
                void (*done_fn)(void *done_arg, int result), void *done_arg);
 
 /* Runs fn(arg) as a GANG job and waits for it: its parallel regions get the pinned team. For plain
- * threads; a SERIAL job may call it and gives its place meanwhile; on the gang team's leader it
- * calls at once. Blocks. Returns fn's result; -EDEADLK on a loop or inside a region of a GANG;
- * -ESHUTDOWN, -EAGAIN, -ECANCELED (loomp_stop_now). thread-locals and threadprivate data are those
- * of loomp's threads. */
+ * threads; a SERIAL job may call it and gives its place meanwhile; in a GANG, between its regions,
+ * it calls at once. Blocks. Returns fn's result; -EDEADLK on a loop, inside a region of a GANG and in
+ * a TASKS job; -EINVAL, -ESHUTDOWN, -EAGAIN, -ECANCELED (loomp_stop_now), -EOWNERDEAD. thread-locals
+ * and threadprivate data are those of loomp's threads. */
 int loomp_install(loomp_runtime *runtime, int (*fn)(void *arg), void *arg);
 
 /* In a GANG job, between its regions (once per time step): gives its places to the SERIAL jobs that

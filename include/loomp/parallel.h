@@ -19,11 +19,10 @@ typedef int (*loomp_for_fn)(int64_t begin, int64_t end, void *arg);
  * least 1. An error keeps chunks that have not begun from beginning. begin >= end does nothing.
  *
  * On a plain thread, and in a job of a blocking pool, it blocks. In other SERIAL jobs the caller does
- * chunks too. In a GANG job, between its regions, and in a TASKS job it runs on their team. Inside a
- * region or a child task the
- * caller does all chunks. Returns 0 or the first error (of body; -ECANCELED when the job around it
- * is cancelled and not all chunks have begun); -EDEADLK on a loop: use loomp_for_async; -EINVAL,
- * -EAGAIN, -ESHUTDOWN, -EOWNERDEAD. Allocates nothing once warm. */
+ * chunks too. In a GANG job, between its regions, and in a TASKS job and its tasks it runs on their
+ * team. Inside a region of a GANG the caller does all chunks. Returns 0 or the first error (of body;
+ * -ECANCELED when the job around it is cancelled and not all chunks have begun); -EDEADLK on a loop:
+ * use loomp_for_async; -EINVAL, -EAGAIN, -ESHUTDOWN, -EOWNERDEAD. Allocates nothing once warm. */
 int loomp_for(loomp_runtime *runtime, int64_t begin, int64_t end, int64_t grain, loomp_for_fn body,
               void *arg);
 

@@ -29,9 +29,11 @@ int main(void)
     FIELD(struct loomp_job, priority);
     FIELD(struct loomp_job, width);
     FIELD(struct loomp_job, flags);
+    FIELD(struct loomp_job, deadline_s);
     FIELD(struct loomp_job, private_);
 
     STRUCT(struct loomp_group);
+    FIELD(struct loomp_group, flags);
     FIELD(struct loomp_group, runtime_);
     FIELD(struct loomp_group, private_);
 
@@ -44,7 +46,39 @@ int main(void)
     FIELD(struct loomp_thread_info, jobs);
     FIELD(struct loomp_thread_info, spare_);
 
+    STRUCT(struct loomp_pool_options);
+    FIELD(struct loomp_pool_options, size);
+    FIELD(struct loomp_pool_options, threads);
+    FIELD(struct loomp_pool_options, blocking);
+    FIELD(struct loomp_pool_options, cpus);
+    FIELD(struct loomp_pool_options, gpu);
+    FIELD(struct loomp_pool_options, spare_);
+
+    STRUCT(struct loomp_pool_stats);
+    FIELD(struct loomp_pool_stats, size);
+    FIELD(struct loomp_pool_stats, threads);
+    FIELD(struct loomp_pool_stats, queued);
+    FIELD(struct loomp_pool_stats, queued_gangs);
+    FIELD(struct loomp_pool_stats, serial);
+    FIELD(struct loomp_pool_stats, tasks);
+    FIELD(struct loomp_pool_stats, gangs);
+    FIELD(struct loomp_pool_stats, gangs_narrowed);
+    FIELD(struct loomp_pool_stats, helped);
+    FIELD(struct loomp_pool_stats, stolen);
+    FIELD(struct loomp_pool_stats, relieved);
+    FIELD(struct loomp_pool_stats, withdrawn);
+    FIELD(struct loomp_pool_stats, expired);
+    FIELD(struct loomp_pool_stats, broadcasts);
+    FIELD(struct loomp_pool_stats, spare_);
+
+    STRUCT(struct loomp_reduction);
+    FIELD(struct loomp_reduction, bytes);
+    FIELD(struct loomp_reduction, start);
+    FIELD(struct loomp_reduction, body);
+    FIELD(struct loomp_reduction, combine);
+
     CONSTANT(LOOMP_SERIAL);
+    CONSTANT(LOOMP_TASKS);
     CONSTANT(LOOMP_GANG);
     CONSTANT(LOOMP_LOW);
     CONSTANT(LOOMP_NORMAL);
@@ -52,6 +86,9 @@ int main(void)
     CONSTANT(LOOMP_MAY_WAIT);
     CONSTANT(LOOMP_UNTRACKED);
     CONSTANT(LOOMP_FP_ENV);
+    CONSTANT(LOOMP_FIFO);
+    CONSTANT(LOOMP_IF_OK);
+    CONSTANT(LOOMP_GROUP_CANCEL_ON_ERROR);
     CONSTANT(LOOMP_JOB_IDLE);
     CONSTANT(LOOMP_JOB_QUEUED);
     CONSTANT(LOOMP_JOB_RUNNING);

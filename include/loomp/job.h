@@ -59,7 +59,7 @@ struct loomp_job {
 /* Static initialiser; loomp_job_init does the same at run time. */
 #ifdef __cplusplus
 #define LOOMP_JOB_INIT(work_fn, done_fn) \
-    loomp_job { (work_fn), (done_fn) }
+    loomp_job { (work_fn), (done_fn), nullptr, nullptr, nullptr, nullptr, 0, 0, 0, 0, 0, {} }
 #else
 #define LOOMP_JOB_INIT(work_fn, done_fn) \
     {                                    \

@@ -46,7 +46,7 @@ const char *loomp_strerror(int err)
     case EBUSY:
         return "already under way";
     case ECANCELED:
-        return "canceled before it started";
+        return "canceled";
     case EDEADLK:
         return "waiting here could never end";
     case EINPROGRESS:

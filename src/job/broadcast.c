@@ -156,7 +156,7 @@ static int accept(const char *name, loomp_pool *pool, loomp_broadcast_fn fn)
 
 static int broadcast_and_wait(loomp_pool *pool, loomp_broadcast_fn fn, void *arg, int *results)
 {
-    int err = lp_wait_check("loomp_broadcast");
+    int err = lp_wait_check("loomp_broadcast", "use loomp_broadcast_async");
     if (err) {
         return err;
     }

@@ -14,7 +14,9 @@ int lp_fork_check(const loomp_runtime *runtime, const char *call)
     }
     int err = lp_ledger_check(&lp_tracked);
     if (!err && lp_self.role == LP_LOOP) {
-        err = lp_fail(-EDEADLK, "%s on a loop would hold up its events", call);
+        err = lp_fail(-EDEADLK, "%s on a loop would hold up its events; use loomp_for_async, or submit "
+                                "a job, instead",
+                      call);
     }
     return err;
 }

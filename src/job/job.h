@@ -131,8 +131,8 @@ void lp_scratch_free(struct lp_scratch *scratch);
 bool lp_group_is_waited_for(loomp_group *group);
 
 /* Whether the calling thread may wait for others here: 0, or -EDEADLK with a sentence that names the
- * caller. */
-int lp_wait_check(const char *name);
+ * call, and what a loop should do instead. */
+int lp_wait_check(const char *call, const char *instead);
 
 /* On a worker: runs a SERIAL job that the caller has submitted, if nobody has taken it yet, here and
  * now; false if somebody has. For a caller that knows that the job stays. */
@@ -143,10 +143,6 @@ bool lp_group_wait_with(loomp_group *group, struct lp_waiter *waiter, int32_t *s
 
 /* If the group is empty now: true, and the status, which then counts as reported. */
 bool lp_group_report(loomp_group *group, int32_t *status);
-
-/* Whether waiting for groups is possible on this thread: 0, -EDEADLK, -EOWNERDEAD; the name of the
- * call is for the sentence. */
-int lp_wait_check(const char *call);
 
 /* As loomp_group_wait, for a group that is known to be good on a thread that may wait. */
 int lp_wait_for(loomp_group *group, double timeout_s);

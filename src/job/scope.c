@@ -15,7 +15,7 @@ int loomp_scope(loomp_runtime *runtime, loomp_scope_fn body, void *arg)
     }
     int err = lp_ledger_check(&lp_tracked);
     if (!err) {
-        err = lp_wait_check("loomp_scope");
+        err = lp_wait_check("loomp_scope", "use loomp_scope_async");
     }
     if (err) {
         return err;

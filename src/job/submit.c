@@ -31,6 +31,13 @@ static int check(const loomp_runtime *runtime, const loomp_job *job)
         return lp_fail(-EINVAL, "loomp_submit: job.priority is %d, not LOOMP_LOW, _NORMAL or _HIGH",
                        job->priority);
     }
+    if (job->group && !job->group->runtime_) {
+        return lp_fail(-EINVAL, "loomp_submit: job.group is not initialised (loomp_group_init)");
+    }
+    if (job->group && job->group->flags & ~LOOMP_GROUP_CANCEL_ON_ERROR) {
+        return lp_fail(-EINVAL, "loomp_submit: the flags of job.group have unknown bits 0x%x",
+                       job->group->flags & ~LOOMP_GROUP_CANCEL_ON_ERROR);
+    }
     if (isnan(job->deadline_s)) {
         return lp_fail(-EINVAL, "loomp_submit: job.deadline_s is not a number");
     }

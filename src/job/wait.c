@@ -20,15 +20,15 @@
 /* The innermost wait of this thread in which it runs other jobs. */
 static _Thread_local struct lp_edge *innermost __attribute__((tls_model("initial-exec")));
 
-int lp_wait_check(const char *call)
+int lp_wait_check(const char *call, const char *instead)
 {
     struct lp_ledger *ledger = &lp_tracked;
     if (atomic_load_explicit(&ledger->gate, memory_order_relaxed) == LP_GATE_CHILD) {
         return lp_ledger_check(ledger);
     }
     if (lp_self.role == LP_LOOP) {
-        return lp_fail(-EDEADLK, "%s on a loop would hold up its events; use loomp_group_notify",
-                       call);
+        return lp_fail(-EDEADLK, "%s on a loop would hold up its events; %s instead", call,
+                       instead);
     }
     if (lp_self.role == LP_GANG && lp_gang_context(lp_self.pool) == LP_GANG_IN_REGION) {
         return lp_fail(-EDEADLK, "%s inside a parallel region of a GANG job: its other threads "
@@ -54,7 +54,7 @@ static int check(const loomp_group *group)
                                      "group itself");
         }
     }
-    return lp_wait_check("loomp_group_wait");
+    return lp_wait_check("loomp_group_wait", "use loomp_group_notify");
 }
 
 static void run_job(loomp_job *job)
@@ -305,7 +305,7 @@ int loomp_install(loomp_runtime *runtime, int (*fn)(void *arg), void *arg)
         lp_gang_call_narrow(call_installed, &install);
         return install.result;
     default:
-        err = lp_wait_check("loomp_install");
+        err = lp_wait_check("loomp_install", "submit a GANG job");
     }
     if (err) {
         return err;

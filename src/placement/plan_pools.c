@@ -141,13 +141,28 @@ int lp_planner_place_blocking(struct lp_planner *planner, const struct lp_pool_s
     if (err) {
         return err;
     }
+    lp_cpuset *within, *cpus = pool->places[0].cpus;
+    err = lp_planner_find_restriction(planner, settings, pool, &within);
+    if (err) {
+        return err;
+    }
     pool->blocking = true;
     pool->count = settings->threads ? settings->threads : 64;
-    lp_cpuset_or(pool->places[0].cpus, planner->plan->io_cpus);
+    lp_cpuset_or(cpus, within ? within : planner->plan->io_cpus);
+    if (within) {
+        lp_cpuset_and(cpus, planner->plan->usable);
+    }
+    if (lp_cpuset_first(cpus) < 0) {
+        err = lp_fail(-EINVAL, "pools.%s: none of the CPUs %s may be used", settings->name,
+                      lp_planner_list(within, list));
+    }
     snprintf(key, sizeof key, "pool.%s", settings->name);
-    lp_because(planner, key, "at most %u blocking threads, on the CPUs of I/O (%s)", pool->count,
-               lp_planner_list(pool->places[0].cpus, list));
-    return 0;
+    if (!err) {
+        lp_because(planner, key, "at most %u blocking threads, on %s (%s)", pool->count,
+                   within ? "its CPUs" : "the CPUs of I/O", lp_planner_list(cpus, list));
+    }
+    lp_cpuset_free(within);
+    return err;
 }
 
 /* How many of the candidates a pool takes. */

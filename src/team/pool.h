@@ -160,9 +160,6 @@ struct loomp_pool {
     _Atomic uint32_t place_epoch;       /* grows when places are given back ... */
     _Atomic uint32_t place_waiters;     /* ... for resumed workers that want theirs */
 
-    /* Jobs that left the queues without having begun; written where that happens, which is rare. */
-    _Atomic uint64_t withdrawn, expired;
-
     LP_OWN_LINE _Atomic uint32_t searching; /* workers that are looking for work */
 
     LP_OWN_LINE struct lp_rundown uses; /* if counted: jobs, and calls that bring or withdraw them */
@@ -172,6 +169,8 @@ struct loomp_pool {
     struct lp_ring gangs[LP_PRIORITIES]; /* GANG and TASKS jobs */
     struct lp_overflow late_serial; /* what had to be queued when there was no room */
     struct lp_overflow late_gangs;
+    /* Jobs that left the queues without having begun; written where that happens. */
+    _Atomic uint64_t withdrawn, expired;
     struct lp_completions dones; /* for jobs without a home that did not run here */
 
     struct lp_parking parking; /* the workers, or the blocking threads */

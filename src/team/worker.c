@@ -82,11 +82,12 @@ static void run_dones(struct loomp_pool *pool, struct lp_worker *worker)
     }
 }
 
-/* seq_cst: a gang that pauses asks to hear of it, then looks at this (gang_team.c). */
+/* Relaxed: a gang that pauses (gang_team.c) asks to hear of job boundaries and then looks at this; should
+ * it see too few, the next boundary tells it, and when none comes the queues are empty, which it sees. */
 static void count_start(struct lp_worker *worker)
 {
     uint64_t started = atomic_load_explicit(&worker->started, memory_order_relaxed); /* our own */
-    atomic_store_explicit(&worker->started, started + 1, memory_order_seq_cst);
+    atomic_store_explicit(&worker->started, started + 1, memory_order_relaxed);
     if (lp_self.relieving) {
         lp_card_add(&worker->card.relieved);
     }

@@ -57,7 +57,8 @@ int loomp_group_notify(loomp_group *group, loomp_loop *loop, loomp_group_fn fn, 
  * loomp_submit, with its own group, home and priority; any number of jobs may wait for one group. It
  * runs whatever the group's status is; with LOOMP_IF_OK it does not run after an error, and its done
  * gets -ECANCELED. Its deadline counts from when it is started. loomp_cancel answers
- * -EINPROGRESS, and the job is not run when its time comes. Any thread; does not block. Returns as
+ * -EINPROGRESS, and the job is not run when its time comes. The group must stay until the job has
+ * begun, or its done. Any thread; does not block. Returns as
  * loomp_submit, but never -EAGAIN; -EDEADLK if the job is in the group itself. */
 int loomp_group_then(loomp_group *group, struct loomp_job *job);
 

@@ -15,8 +15,10 @@ struct lp_waiter {
      * block, and it calls no user code. The waiter may be gone when it returns. */
     void (*wake)(struct lp_waiter *waiter);
     int32_t status; /* set by the waker: what the wait came to */
-    bool is_edge;   /* it is the waiter of a struct lp_edge (job/graph.h) */
+    uint32_t kind;  /* LP_WAITER_*: what it is part of, for walks over the wait graph (job/graph.h) */
 };
+
+enum { LP_WAITER_PLAIN = 0, LP_WAITER_EDGE, LP_WAITER_PENDING };
 
 enum { LP_ASLEEP = 0, LP_WOKEN, LP_STIRRED };
 

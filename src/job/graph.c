@@ -17,6 +17,10 @@
  *          it may be empty already, then there is nothing to find (lp_group_try_join).
  *   up     `from` is not empty, because a job of it is in the wait that the edge stands for.
  *
+ * A job that is to start after a group is an edge too, from its own group to that one, with no thread
+ * that could run anything. It is taken off the list of `from` before anybody who waits for `to` is
+ * woken; who comes to `to` later, and finds it empty, must not free it before the job has begun.
+ *
  * An edge stays on its lists until its wait returns, also while its thread runs another job in the
  * meantime: then it is only a part of paths, and not `asleep`. The upper end is needed only by others,
  * and only while nobody is awake on this stack: it is made when the thread is about to sleep, for all
@@ -68,22 +72,38 @@ static bool enter(loomp_group *group, uint64_t walk)
     return is_new;
 }
 
-static void insert_edge(struct lp_edge **at, struct lp_edge *edge)
+static void insert_nest(struct lp_nest **at, struct lp_nest *nest)
 {
-    edge->next = *at;
-    edge->link = at;
-    if (edge->next) {
-        edge->next->link = &edge->next;
+    nest->next = *at;
+    nest->link = at;
+    if (nest->next) {
+        nest->next->link = &nest->next;
     }
-    *at = edge;
+    *at = nest;
 }
 
-static void remove_edge(struct lp_edge *edge)
+static void remove_nest(struct lp_nest *nest)
 {
-    *edge->link = edge->next;
-    if (edge->next) {
-        edge->next->link = edge->link;
+    *nest->link = nest->next;
+    if (nest->next) {
+        nest->next->link = nest->link;
     }
+}
+
+static void put_on_list(struct lp_nest *nest, loomp_group *from)
+{
+    lp_group_lock(from);
+    insert_nest(&lp_group_words(from)->nested, nest);
+    lp_group_unlock(from);
+    atomic_fetch_add_explicit(&published, 1, memory_order_seq_cst);
+}
+
+static void take_off_list(struct lp_nest *nest, loomp_group *from)
+{
+    lp_group_lock(from);
+    remove_nest(nest);
+    lp_group_unlock(from);
+    atomic_fetch_sub_explicit(&published, 1, memory_order_seq_cst);
 }
 
 /* ---- down: what can I do? ----------------------------------------------------------------------- */
@@ -117,24 +137,24 @@ static loomp_job *search(const struct search *how, loomp_group *group,
     }
     uint64_t walk = how->walk ? how->walk : next_walk();
     struct search below = {.pool = how->pool, .helps = how->helps, .walk = walk};
-    struct lp_edge place = {.to = NULL}; /* keeps ours in the list while it is unlocked */
+    struct lp_nest place = {.to = NULL}; /* keeps ours in the list while it is unlocked */
     lp_group_lock(group);
-    struct lp_edge *edge = lp_group_words(group)->nested;
-    while (edge && !job) {
-        loomp_group *to = edge->to;
+    struct lp_nest *nest = lp_group_words(group)->nested;
+    while (nest && !job) {
+        loomp_group *to = nest->to;
         if (!to || !lp_group_try_join(to)) {
-            edge = edge->next;
+            nest = nest->next;
             continue;
         }
-        insert_edge(&edge->next, &place);
+        insert_nest(&nest->next, &place);
         lp_group_unlock(group);
         if (enter(to, walk)) {
             job = search(&below, to, NULL);
         }
         lp_group_leave(to, 0); /* it may be gone from here on */
         lp_group_lock(group);
-        edge = place.next;
-        remove_edge(&place);
+        nest = place.next;
+        remove_nest(&place);
     }
     lp_group_unlock(group);
     return job;
@@ -179,22 +199,24 @@ static void spread(const struct news *news, loomp_group *group)
     lp_group_lock(group);
     struct lp_waiter *waiter = lp_group_words(group)->waiters;
     while (waiter) {
-        struct lp_edge *edge = waiter->is_edge ? (struct lp_edge *)(void *)waiter : NULL;
-        bool goes_on = edge && edge->from;
+        struct lp_edge *edge =
+            waiter->kind == LP_WAITER_EDGE ? (struct lp_edge *)(void *)waiter : NULL;
+        loomp_group *above = edge                                ? edge->from
+                             : waiter->kind == LP_WAITER_PENDING ? lp_pending_group(waiter)
+                                                                 : NULL;
         if (edge && concerns(news, edge)) {
             edge->asleep = false;
             lp_thread_waiter_stir(&edge->waiter);
-            goes_on = goes_on && !news->is_job;
+            above = news->is_job ? NULL : above;
         }
-        loomp_group *from = goes_on ? edge->from : NULL;
-        if (!from || !lp_group_try_join(from)) {
+        if (!above || !lp_group_try_join(above)) {
             waiter = waiter->next;
             continue;
         }
         lp_waiter_insert(&waiter->next, &place);
         lp_group_unlock(group);
-        spread(news, from);
-        lp_group_leave(from, 0); /* it may be gone from here on */
+        spread(news, above);
+        lp_group_leave(above, 0); /* it may be gone from here on */
         lp_group_lock(group);
         waiter = place.next;
         lp_group_remove_waiter(group, &place);
@@ -215,13 +237,29 @@ void lp_graph_offer(loomp_group *group, struct loomp_pool *pool, uint32_t kind)
     }
 }
 
+void lp_graph_publish_pending(struct lp_nest *nest, loomp_group *from)
+{
+    put_on_list(nest, from);
+}
+
+void lp_graph_tell_of_pending(loomp_group *from)
+{
+    struct news news = {.walk = next_walk()};
+    spread(&news, from);
+}
+
+void lp_graph_take_back_pending(struct lp_nest *nest, loomp_group *from)
+{
+    take_off_list(nest, from);
+}
+
 /* ---- the life of an edge ------------------------------------------------------------------------ */
 
 void lp_edge_init(struct lp_edge *edge, loomp_group *to)
 {
     *edge = (struct lp_edge){.to = to};
     lp_thread_waiter_init(&edge->waiter);
-    edge->waiter.waiter.is_edge = true;
+    edge->waiter.waiter.kind = LP_WAITER_EDGE;
 }
 
 /* The group is empty, or was: the wake-up has come or is coming, and is the last touch. */
@@ -269,10 +307,8 @@ void lp_edge_disarm(struct lp_edge *edge)
 static void publish(struct lp_edge *edge)
 {
     if (edge->from) {
-        lp_group_lock(edge->from);
-        insert_edge(&lp_group_words(edge->from)->nested, edge);
-        lp_group_unlock(edge->from);
-        atomic_fetch_add_explicit(&published, 1, memory_order_seq_cst);
+        edge->nest.to = edge->to;
+        put_on_list(&edge->nest, edge->from);
         edge->published = true;
     }
 }
@@ -312,10 +348,7 @@ enum lp_edge_timeout lp_edge_time_out(struct lp_edge *edge, int32_t *status)
 void lp_edge_end(struct lp_edge *edge)
 {
     if (edge->published) {
-        lp_group_lock(edge->from);
-        remove_edge(edge);
-        lp_group_unlock(edge->from);
-        atomic_fetch_sub_explicit(&published, 1, memory_order_seq_cst);
+        take_off_list(&edge->nest, edge->from);
     }
     if (edge->enlisted) {
         lp_group_lock(edge->to);

@@ -27,9 +27,7 @@ struct lp_edge {
     bool published;        /* the owner's: it is among the waits of `from` */
     bool asleep;           /* guarded by the lock of `to`: it is of use to wake it */
     struct lp_edge *outer; /* the wait below it on the same stack */
-    /* On the list of the waits of `from`, guarded by that group's lock. */
-    struct lp_edge *next;
-    struct lp_edge **link;
+    struct lp_nest nest;   /* on the list of `from`, guarded by that group's lock */
     /* How far the queues have been searched for jobs of `to`. */
     struct lp_graph_cursors cursors;
 };
@@ -58,6 +56,12 @@ enum lp_edge_timeout lp_edge_time_out(struct lp_edge *edge, int32_t *status);
 
 /* Before the wait returns. */
 void lp_edge_end(struct lp_edge *edge);
+
+/* A job of the group `from` is to start after the group nest->to: published before it is registered
+ * there, told of when it is (the caller holds `from`), and taken back before it is queued. */
+void lp_graph_publish_pending(struct lp_nest *nest, loomp_group *from);
+void lp_graph_tell_of_pending(loomp_group *from);
+void lp_graph_take_back_pending(struct lp_nest *nest, loomp_group *from);
 
 /* A job of that kind, of a group that the caller holds, is waiting in a queue of the pool: wakes who
  * waits for the group, directly or by way of others, and can run it. */

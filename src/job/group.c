@@ -111,12 +111,23 @@ static void unlink_all(struct lp_waiter *list)
     }
 }
 
+/* Jobs that start after the group first: they still hang on the list of what their own group waits for,
+ * and who waits for this group may free it when it wakes up. */
 static void wake_all(struct lp_waiter *list, int32_t status)
 {
-    for (struct lp_waiter *waiter = list; waiter; waiter = waiter->next) {
+    struct lp_waiter *others = NULL;
+    while (list) {
+        struct lp_waiter *waiter = list;
+        list = waiter->next;
         waiter->status = status;
+        if (waiter->kind == LP_WAITER_PENDING) {
+            waiter->wake(waiter); /* it may be gone from here on */
+        } else {
+            waiter->next = others;
+            others = waiter;
+        }
     }
-    lp_waiters_wake(list);
+    lp_waiters_wake(others);
 }
 
 /* Leaves a group that is waited for. */

@@ -12,13 +12,18 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct lp_edge;
+/* That a job of this group waits for another group: a thread's wait, or a job that is to start after it.
+ * On the list `nested`. */
+struct lp_nest {
+    loomp_group *to; /* NULL: a mark of somebody who walks over the list */
+    struct lp_nest *next, **link;
+};
 
 struct __attribute__((may_alias)) lp_group_words {
     _Atomic uint64_t word; /* see group.c */
     /* The rest but the notification is guarded by the lock of this group. */
     struct lp_waiter *waiters; /* who waits for it */
-    struct lp_edge *nested;    /* the waits that its own jobs are in */
+    struct lp_nest *nested;    /* what its own jobs wait for */
     uint64_t walk;             /* the last walk over the wait graph that came here */
     /* The one notification. */
     struct lp_item item;

@@ -9,6 +9,7 @@
 #include "handoff/waiter.h"
 #include "job/deadline.h"
 #include "job/engine.h"
+#include "job/group.h"
 
 #include <loomp/group.h>
 #include <loomp/job.h>
@@ -43,7 +44,10 @@ struct __attribute__((may_alias)) lp_job_words {
     struct lp_scratch *scratch; /* loomp_scratch's memory, the runner's until done begins */
     struct lp_deadline *deadline; /* NULL: none. Held until done has returned */
     union {
-        struct lp_waiter after;       /* PENDING: for the group that the job starts after */
+        struct {
+            struct lp_waiter after; /* PENDING: for the group that the job starts after ... */
+            struct lp_nest nest;    /* ... which its own group, if it is in one, waits for thereby */
+        };
         struct lp_overflow_link late; /* PENDING, and its queue is full */
         struct {
             struct loomp_job *outer; /* the job that waits below this one on the same thread */
@@ -62,6 +66,13 @@ _Static_assert(sizeof(struct lp_job_words) <= sizeof(((struct loomp_job *)0)->pr
 
 /* Accepted, but not to be withdrawn by its place in a queue. Outside it is LOOMP_JOB_QUEUED. */
 enum { LP_JOB_PENDING = 4 };
+
+/* The group of the job that waits with that waiter, of the kind LP_WAITER_PENDING. */
+static inline loomp_group *lp_pending_group(struct lp_waiter *waiter)
+{
+    return ((struct lp_job_words *)(void *)((char *)waiter - offsetof(struct lp_job_words, after)))
+        ->group;
+}
 
 static inline struct lp_job_words *lp_job_words(loomp_job *job)
 {

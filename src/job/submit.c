@@ -297,6 +297,9 @@ static void start_after(struct lp_waiter *waiter)
     loomp_group *group = words->group;
     uint32_t kind = job->kind;
     struct lp_deadline *deadline = words->deadline;
+    if (group) {
+        lp_graph_take_back_pending(&words->nest, group);
+    }
     lp_pool_hold(pool); /* ours, as the group's below */
     bool unwanted = (waiter->status && job->flags & LOOMP_IF_OK) || lp_job_is_cancelled(words);
     if (deadline) {
@@ -342,12 +345,24 @@ static int wait_to_start(loomp_group *group, loomp_job *job)
         lp_pool_leave(pool, 2);
         return err;
     }
-    struct lp_waiter *waiter = &lp_job_words(job)->after;
-    *waiter = (struct lp_waiter){.wake = start_after};
+    struct lp_job_words *words = lp_job_words(job);
+    loomp_group *own = words->group;
+    struct lp_waiter *waiter = &words->after;
+    *waiter = (struct lp_waiter){.wake = start_after, .kind = LP_WAITER_PENDING};
+    if (own) {
+        lp_group_join(own); /* ours, as in hand_over */
+        words->nest = (struct lp_nest){.to = group};
+        lp_graph_publish_pending(&words->nest, own);
+    }
     int32_t status;
     if (!lp_group_wait_with(group, waiter, &status)) {
         waiter->status = status;
         start_after(waiter);
+    } else if (own) {
+        lp_graph_tell_of_pending(own); /* the job may be gone */
+    }
+    if (own) {
+        lp_group_leave(own, 0);
     }
     lp_pool_leave(pool, 1); /* this call */
     return 0;

@@ -22,8 +22,7 @@ enum {
     STACKSIZE,
     HIDDEN_HELPER,
     HIDDEN_THREADS,
-    USE_YIELD,
-    HOT_TEAMS
+    USE_YIELD
 };
 
 static const char *const names[LP_OPENMP_VARIABLES] = {
@@ -38,8 +37,6 @@ static const char *const names[LP_OPENMP_VARIABLES] = {
     /* two teams make libomp believe it is oversubscribed and yield in every spin; one place, one
      * team keeps that from being true (probe two-teams), unless the plan itself crowds the CPUs */
     [USE_YIELD] = "KMP_USE_YIELD",
-    /* a narrower region keeps the team's other threads (probe region-cycle) */
-    [HOT_TEAMS] = "KMP_HOT_TEAMS_MODE",
 };
 
 /* What the user had set when a runtime was started. Late defaults are asked for while our own
@@ -131,9 +128,6 @@ int lp_openmp_environment_set(struct lp_openmp_environment *environment, const s
     if (!err) {
         err = set_if_unset(environment, USE_YIELD, lp_plan_is_crowded(plan) ? "1" : "0");
     }
-    if (!err) {
-        err = set_if_unset(environment, HOT_TEAMS, "1");
-    }
     if (err) {
         lp_openmp_environment_restore(environment);
     }
@@ -155,8 +149,6 @@ const char *lp_openmp_late_default(unsigned index, bool crowded)
     switch (index) {
     case 0:
         return users[USE_YIELD] ? "" : crowded ? "KMP_USE_YIELD=1" : "KMP_USE_YIELD=0";
-    case 1:
-        return users[HOT_TEAMS] ? "" : "KMP_HOT_TEAMS_MODE=1";
     default:
         return NULL;
     }
@@ -216,6 +208,12 @@ bool lp_openmp_user_sets_stack(void)
 
 void lp_openmp_environment_warn(void)
 {
+    const char *hot_teams = getenv("KMP_HOT_TEAMS_MODE");
+    if (hot_teams && strcmp(hot_teams, "0") != 0) {
+        lp_log(LOOMP_LOG_WARNING, "KMP_HOT_TEAMS_MODE is %s: libomp then hangs or stops where a region "
+                                  "with tasks has fewer threads than the one before it",
+               hot_teams);
+    }
     if (getenv("OMP_MAX_TASK_PRIORITY")) {
         lp_log(LOOMP_LOG_WARNING, "OMP_MAX_TASK_PRIORITY is set: task priorities can hang libomp "
                                   "15 to 17");

@@ -7,7 +7,7 @@
 
 #include <stddef.h>
 
-enum { LP_OPENMP_VARIABLES = 7 };
+enum { LP_OPENMP_VARIABLES = 6 };
 
 struct lp_openmp_environment {
     bool was_set[LP_OPENMP_VARIABLES]; /* by us: to be taken out again */

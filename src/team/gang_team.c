@@ -107,7 +107,8 @@ static void claim_places(struct loomp_pool *pool, unsigned width)
  * floating-point control and its CPU, which a job may have changed. */
 static void settle(struct loomp_pool *pool, unsigned index)
 {
-    if (lp_self.pool != pool || lp_self.role != LP_GANG) {
+    bool is_known = lp_self.pool == pool && lp_self.role == LP_GANG && lp_self.index == (int)index;
+    if (!is_known && !lp_pool_retake_thread(pool, index)) {
         lp_pool_adopt_thread(pool, LP_TEAM_GANG, index);
         /* Outside of this region a member runs only what jobs bring; the leader counts each job. */
         lp_self.inside = index > 0;
@@ -182,7 +183,11 @@ static void rest(struct loomp_pool *pool, void (*wait)(void *arg), void *arg)
             open_gate(gang);
         } else {
             wait_at_gate(pool, index, closed);
-            lp_openmp_spin_in_barriers(index < gang->item_width);
+            bool takes_part = index < gang->item_width;
+            lp_openmp_spin_in_barriers(takes_part);
+            if (!takes_part) {
+                lp_pool_lend_thread();
+            }
         }
     }
 }

@@ -438,8 +438,26 @@ void lp_pool_adopt_thread(struct loomp_pool *pool, enum lp_role_of_team team, un
     atomic_store_explicit(&card->tid, lp_thread_tid(), memory_order_release);
 }
 
+static _Thread_local struct lp_self lent __attribute__((tls_model("initial-exec")));
+
+void lp_pool_lend_thread(void)
+{
+    lent = lp_self;
+    lp_self = (struct lp_self){0};
+}
+
+bool lp_pool_retake_thread(const struct loomp_pool *pool, unsigned index)
+{
+    bool is_ours = lent.pool == pool && lent.role == LP_GANG && lent.index == (int)index;
+    if (is_ours) {
+        lp_self = lent;
+    }
+    lent = (struct lp_self){0};
+    return is_ours;
+}
+
 void lp_pool_drop_thread(void)
 {
-    lp_self = (struct lp_self){0};
+    lp_self = lent = (struct lp_self){0};
     lp_object_pool_release();
 }

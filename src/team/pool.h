@@ -335,6 +335,11 @@ enum lp_role_of_team { LP_TEAM_OMP, LP_TEAM_GANG, LP_TEAM_BLOCKING };
 void lp_pool_adopt_thread(struct loomp_pool *pool, enum lp_role_of_team team, unsigned index);
 void lp_pool_drop_thread(void);
 
+/* Until it is taken back the calling thread is none of the pool's: libomp may give it to another team.
+ * Taking back costs nothing if it comes back to the same index; false: it has to be adopted. */
+void lp_pool_lend_thread(void);
+bool lp_pool_retake_thread(const struct loomp_pool *pool, unsigned index);
+
 static inline void lp_card_state(struct lp_thread_card *card, uint32_t state)
 {
     atomic_store_explicit(&card->state, state, memory_order_relaxed);

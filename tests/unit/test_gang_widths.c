@@ -4,6 +4,7 @@
 #define SUITE "gang widths"
 #include "patience.h"
 
+#include <errno.h>
 #include <omp.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -454,6 +455,50 @@ TEST(install_inside_install_calls_at_once)
 {
     loomp_runtime *runtime = runtime_under_test();
     CHECK(loomp_install(runtime, install_inside, runtime) == expected_width(runtime, 0));
+    CHECK(loomp_stop(runtime) == 0);
+}
+
+static int narrow_tasks(loomp_job *job)
+{
+    _Atomic int sum = 0;
+#pragma omp parallel
+#pragma omp single
+    for (int i = 1; i <= 8; i++) {
+#pragma omp task firstprivate(i)
+        atomic_fetch_add(&sum, i);
+    }
+    (void)job;
+    return sum == 36 ? 0 : -EIO;
+}
+
+static int narrow_children(loomp_job *job)
+{
+    static _Atomic int children;
+    for (int i = 0; i < 8; i++) {
+#pragma omp task
+        atomic_fetch_add(&children, 1);
+    }
+    (void)job;
+    return 0;
+}
+
+/* With 3 threads: a narrower region leaves one out, which libomp must not let run tasks. */
+TEST(regions_and_tasks_jobs_that_are_narrower_than_the_team_may_have_tasks)
+{
+    loomp_runtime *runtime = runtime_with(3, NULL);
+    for (int round = 0; round < 300; round++) {
+        loomp_group group;
+        loomp_job jobs[4];
+        loomp_group_init(&group, runtime);
+        for (int i = 0; i < 4; i++) {
+            loomp_job_init(&jobs[i], i % 2 ? narrow_children : narrow_tasks, NULL);
+            jobs[i].kind = i % 2 ? LOOMP_TASKS : LOOMP_GANG;
+            jobs[i].width = i < 2 ? 2 : 0;
+            jobs[i].group = &group;
+            CHECK(loomp_submit(runtime, &jobs[i]) == 0);
+        }
+        CHECK(loomp_group_wait(&group, PATIENCE_S) == 0);
+    }
     CHECK(loomp_stop(runtime) == 0);
 }
 

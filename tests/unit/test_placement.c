@@ -501,7 +501,7 @@ TEST(the_environment_gets_the_plan_and_is_put_back)
     CHECK_TEXT(getenv("OMP_STACKSIZE"), "12345678B");
     CHECK_TEXT(getenv("LIBOMP_USE_HIDDEN_HELPER_TASK"), "0");
     CHECK_TEXT(getenv("KMP_USE_YIELD"), "0");
-    CHECK_TEXT(getenv("KMP_HOT_TEAMS_MODE"), "1");
+    CHECK(!getenv("KMP_HOT_TEAMS_MODE")); /* 1 breaks tasks in narrower regions */
     CHECK(environment.has_places && !environment.user_binds);
     lp_openmp_environment_restore(&environment);
     CHECK(variables_set() == 0);
@@ -524,8 +524,7 @@ TEST(a_crowded_plan_lets_libomp_yield)
     lp_openmp_environment_restore(&environment);
     CHECK_TEXT(lp_openmp_late_default(0, true), "KMP_USE_YIELD=1");
     CHECK_TEXT(lp_openmp_late_default(0, false), "KMP_USE_YIELD=0");
-    CHECK_TEXT(lp_openmp_late_default(1, false), "KMP_HOT_TEAMS_MODE=1");
-    CHECK(lp_openmp_late_default(2, false) == NULL);
+    CHECK(lp_openmp_late_default(1, false) == NULL);
     restore_environment();
     done_with(&planned);
 }

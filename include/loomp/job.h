@@ -139,9 +139,10 @@ int loomp_call(loomp_runtime *runtime, int (*fn)(void *arg), void *arg,
 
 /* Runs fn(arg) as a GANG job and waits for it: its parallel regions get the pinned team. For plain
  * threads; a SERIAL job may call it and gives its place meanwhile; in a GANG, between its regions,
- * it calls at once. Blocks. Returns fn's result; -EDEADLK on a loop, inside a region of a GANG and in
- * a TASKS job; -EINVAL, -ESHUTDOWN, -EAGAIN, -ECANCELED (loomp_stop_now), -EOWNERDEAD. thread-locals
- * and threadprivate data are those of loomp's threads. */
+ * it calls at once, as in a TASKS job, where regions have one thread. Blocks. Returns fn's result;
+ * -EDEADLK on a loop, inside a region of a GANG and in the function of a broadcast; -EINVAL,
+ * -ESHUTDOWN, -EAGAIN, -ECANCELED (loomp_stop_now), -EOWNERDEAD. thread-locals and threadprivate
+ * data are those of loomp's threads. */
 int loomp_install(loomp_runtime *runtime, int (*fn)(void *arg), void *arg);
 
 /* In a GANG job, between its regions (once per time step): gives its places to the SERIAL jobs that

@@ -806,6 +806,32 @@ TEST(far_deadlines_of_many_jobs_that_have_started_keep_no_objects)
     stop_held(&held);
 }
 
+/* Such a job has no place in the queue: its deadline must leave alone who has. */
+TEST(a_job_that_starts_after_a_group_and_finds_no_room_is_done_once_and_so_are_the_others)
+{
+    enum { ROOM = 4 };
+    struct held held;
+    if (!start_held(&held, 1, (const char *const[]){"queue_limit", "4", NULL})) {
+        return;
+    }
+    struct limited waiting[ROOM], late;
+    for (int i = 0; i < ROOM; i++) {
+        limited_init(&waiting[i], 0, NULL, NULL);
+        CHECK(loomp_submit(held.runtime, job_of(&waiting[i])) == 0);
+    }
+    loomp_group empty;
+    loomp_group_init(&empty, held.runtime);
+    limited_init(&late, SOON, NULL, NULL);
+    CHECK(loomp_group_then(&empty, job_of(&late)) == 0);
+    pass_time_until(lp_now_ns() + 20000000);
+    stop_held(&held);
+    for (int i = 0; i < ROOM; i++) {
+        CHECK(waiting[i].recorded.works == 1 && waiting[i].recorded.dones == 1);
+    }
+    CHECK(late.recorded.works == 0 && late.recorded.dones == 1);
+    CHECK(late.recorded.status == -ETIMEDOUT);
+}
+
 int main(int argc, char **argv)
 {
     return harness_run(argc, argv);

@@ -478,6 +478,34 @@ static int narrow_tasks(loomp_job *job)
     return threads == 2 && sum == 36 ? 0 : -EIO;
 }
 
+/* One worker is held, so that the gang waits for its place; relief would take ten seconds. */
+TEST(a_gang_that_is_cancelled_while_it_waits_for_places_gives_them_back)
+{
+    loomp_runtime *runtime =
+        runtime_with(2, (const char *const[]){"gang.relief_us", "1e7", NULL});
+    struct gate held = GATE_INIT;
+    struct recorded_job holding, gang, serial;
+    recorded_init(&holding, &held);
+    CHECK(loomp_submit(runtime, &holding.job) == 0);
+    CHECK(gate_reached(&held, 1));
+    for (int round = 0; round < 100; round++) {
+        loomp_group group;
+        loomp_group_init(&group, runtime);
+        recorded_init(&gang, NULL);
+        gang.job.kind = LOOMP_GANG;
+        CHECK(loomp_submit(runtime, &gang.job) == 0);
+        CHECK(loomp_cancel(&gang.job) == 0);
+        recorded_init(&serial, NULL);
+        serial.job.group = &group;
+        CHECK(loomp_submit(runtime, &serial.job) == 0);
+        if (!CHECK(loomp_group_wait(&group, 5) == 0)) {
+            break;
+        }
+    }
+    gate_open(&held);
+    CHECK(loomp_stop(runtime) == 0);
+}
+
 /* With 3 threads: a narrower region leaves one out, which libomp must not let run tasks. */
 TEST(regions_that_are_narrower_than_the_team_may_have_tasks)
 {

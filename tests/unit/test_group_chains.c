@@ -429,6 +429,71 @@ TEST(every_second_level_of_the_trees_may_be_of_gangs)
     grow_trees(2);
 }
 
+/* ---- through a job that starts after a group ------------------------------------------------------ */
+
+struct detour {
+    loomp_job job, first, second;
+    loomp_group before, after;
+    uint32_t kind; /* of `first`, which nobody waits for but by way of `second` */
+    int status;
+};
+
+static int run_nothing(loomp_job *job)
+{
+    (void)job;
+    return 0;
+}
+
+static int take_detour(loomp_job *job)
+{
+    struct detour *detour = LOOMP_CONTAINER(job, struct detour, job);
+    loomp_runtime *runtime = loomp_current();
+    loomp_group_init(&detour->before, runtime);
+    loomp_group_init(&detour->after, runtime);
+    loomp_job_init(&detour->first, run_nothing, NULL);
+    loomp_job_init(&detour->second, run_nothing, NULL);
+    detour->first.kind = detour->kind;
+    detour->first.group = &detour->before;
+    detour->second.group = &detour->after;
+    CHECK(loomp_submit(runtime, &detour->first) == 0);
+    CHECK(loomp_group_then(&detour->before, &detour->second) == 0);
+    detour->status = loomp_group_wait(&detour->after, -1);
+    return 0;
+}
+
+static void take_detours(uint32_t outer, uint32_t inner)
+{
+    enum { AT_ONCE = 8 };
+    loomp_runtime *runtime = runtime_with(workers_under_test(), quick_relief);
+    static struct detour detours[AT_ONCE];
+    for (int i = 0; i < AT_ONCE; i++) {
+        loomp_job_init(&detours[i].job, take_detour, NULL);
+        detours[i].job.kind = outer;
+        detours[i].kind = inner;
+        detours[i].status = -1;
+        CHECK(loomp_submit(runtime, &detours[i].job) == 0);
+    }
+    CHECK(loomp_stop(runtime) == 0);
+    for (int i = 0; i < AT_ONCE; i++) {
+        CHECK(detours[i].status == 0);
+    }
+}
+
+TEST(every_worker_may_wait_for_a_job_that_starts_after_one_that_nobody_waits_for)
+{
+    take_detours(LOOMP_SERIAL, LOOMP_SERIAL);
+}
+
+TEST(a_tasks_job_may_wait_for_a_job_that_starts_after_another_tasks_job)
+{
+    take_detours(LOOMP_TASKS, LOOMP_TASKS);
+}
+
+TEST(a_gang_may_wait_for_a_job_that_starts_after_another_gang)
+{
+    take_detours(LOOMP_GANG, LOOMP_GANG);
+}
+
 int main(int argc, char **argv)
 {
     return harness_run(argc, argv);

@@ -342,6 +342,57 @@ TEST(every_job_runs_once_although_all_yield)
     CHECK(loomp_stop(runtime) == 0);
 }
 
+/* ---- beside a gang that pauses --------------------------------------------------------------------- */
+
+static struct {
+    struct gate pausing, yielded, go;
+    struct recorded_job other;
+    int paused;
+} pause_scene;
+
+static int pause_once(loomp_job *job)
+{
+    (void)job;
+    gate_arrive(&pause_scene.pausing);
+    gate_wait_for_arrivals(&pause_scene.yielded, 1); /* beside us, by relief */
+    CHECK(loomp_submit(loomp_current(), &pause_scene.other.job) == 0);
+    gate_arrive(&pause_scene.pausing);
+    pause_scene.paused = loomp_gang_pause(loomp_current());
+    gate_open(&pause_scene.go); /* the job that yielded waits for this */
+    return 0;
+}
+
+static int yield_once(loomp_job *job)
+{
+    (void)job;
+    gate_arrive(&pause_scene.yielded);
+    gate_wait_for_arrivals(&pause_scene.pausing, 2);
+    while (loomp_yield() != 1) {
+    }
+    gate_pass(&pause_scene.go);
+    return 0;
+}
+
+/* The only worker is in a job that does not end before the pause does. */
+TEST(a_gang_that_pauses_goes_on_when_a_job_that_yields_has_served_what_waited)
+{
+    loomp_runtime *runtime =
+        runtime_with(1, (const char *const[]){"gang.relief_us", "100", NULL});
+    gate_init(&pause_scene.pausing);
+    gate_init(&pause_scene.yielded);
+    gate_init(&pause_scene.go);
+    recorded_init(&pause_scene.other, NULL);
+    loomp_job gang, yielding;
+    loomp_job_init(&gang, pause_once, NULL);
+    gang.kind = LOOMP_GANG;
+    loomp_job_init(&yielding, yield_once, NULL);
+    CHECK(loomp_submit(runtime, &gang) == 0);
+    gate_wait_for_arrivals(&pause_scene.pausing, 1);
+    CHECK(loomp_submit(runtime, &yielding) == 0);
+    CHECK(loomp_stop(runtime) == 0);
+    CHECK(pause_scene.other.works == 1);
+}
+
 int main(int argc, char **argv)
 {
     return harness_run(argc, argv);

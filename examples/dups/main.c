@@ -23,6 +23,7 @@ struct program {
     struct search_options search;
     struct pool_rule rules[RULES];
     char *rule_texts[RULES];
+    bool has_searched;
     bool null;
     bool json;
 };
@@ -289,6 +290,7 @@ static int start(struct program *program, int argc, char **argv)
         fprintf(stderr, "dups: %s\n", loomp_error());
         return EXIT_NO_RESULT;
     }
+    program->has_searched = true;
     return run(program, runtime, argv + optind, (size_t)(argc - optind));
 }
 
@@ -301,6 +303,10 @@ int main(int argc, char **argv)
     program.search.rules = program.rules;
     int status = start(&program, argc, argv);
     for (size_t i = 0; i < program.search.rule_count; i++) {
+        if (program.rules[i].name != NULL && !program.rules[i].met && program.has_searched) {
+            fprintf(stderr, "dups: --pool=%s=%u: there was no pool of that name\n",
+                    program.rules[i].name, program.rules[i].threads);
+        }
         free(program.rule_texts[i]);
     }
     return status;

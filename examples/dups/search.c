@@ -788,8 +788,9 @@ static unsigned threads_for(const struct search *search, const struct device *de
     unsigned threads = device->rotational ? 1 : SOLID_STATE_THREADS;
 
     for (size_t i = 0; i < search->options.rule_count; i++) {
-        const struct pool_rule *rule = &search->options.rules[i];
+        struct pool_rule *rule = &search->options.rules[i];
         if (rule->name == NULL || strcmp(rule->name, device->pool) == 0) {
+            rule->met = true;
             threads = rule->threads;
         }
     }

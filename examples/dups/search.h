@@ -6,18 +6,20 @@
 
 #include "files.h"
 
+#include <stdbool.h>
 #include <loomp.h>
 
 /* How many threads a pool gets. */
 struct pool_rule {
     const char *name; /* of the pool, or the device's numbers like 8:0; NULL: every pool */
     unsigned threads;
+    bool met; /* there was a pool of that name */
 };
 
 struct search_options {
     const char *sysfs;
     const char *mountinfo;
-    const struct pool_rule *rules; /* the last one that fits counts */
+    struct pool_rule *rules; /* the last one that fits counts */
     size_t rule_count;
     bool hard_links;
     bool empty;

@@ -122,7 +122,7 @@ int program_main(const struct program *program, int argc, char **argv)
         return wrong_usage(program, "size", size);
     }
     if (!is_way(program, request.way)) {
-        return wrong_usage(program, program->option, request.way);
+        return wrong_usage(program, "way", request.way);
     }
     request.size = *size;
     request.repeats = atoi(repeats);

@@ -156,6 +156,7 @@ struct loomp_pool {
     _Atomic uint32_t frozen;            /* the process exits: no thread takes work any more */
     _Atomic uint32_t quiet;             /* threads that have seen it */
     _Atomic uint32_t blocked;           /* workers whose job waits for others */
+    _Atomic uint32_t relief_wanted;     /* resumed workers that have waited for relief_ns */
     _Atomic uint32_t listeners;         /* threads on which jobs wait that can be called */
     _Atomic uint32_t place_epoch;       /* grows when places are given back ... */
     _Atomic uint32_t place_waiters;     /* ... for resumed workers that want theirs */

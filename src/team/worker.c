@@ -237,6 +237,9 @@ static void drop_relief(struct loomp_pool *pool)
         lp_self.relieving = false;
         atomic_store_explicit(&pool->relief, 0, memory_order_seq_cst);
         lp_pool_wake_place_waiters(pool);
+        if (lp_pool_has_serial(pool)) {
+            lp_pool_wake_worker(pool); /* the next one to relieve */
+        }
     }
 }
 
@@ -267,8 +270,11 @@ static void relieve(struct loomp_pool *pool, struct lp_worker *worker, unsigned 
     }
     /* In time means that the places have come back; should another gang have them by the time that we
      * try, the clock goes on. A job that waits drops the relief, and goes on with its place or with
-     * relief, whichever it gets first. */
-    while (!in_time && lp_self.relieving && lp_pool_all_claimed(pool) && serve_one(pool, worker)) {
+     * relief, whichever it gets first; the relief is left to those that want it for that, because the
+     * gang may be waiting for them. */
+    while (!in_time && lp_self.relieving && lp_pool_all_claimed(pool) &&
+           !atomic_load_explicit(&pool->relief_wanted, memory_order_seq_cst) &&
+           serve_one(pool, worker)) {
     }
     lp_card_state(&worker->card, LOOMP_STATE_PAUSED);
     drop_relief(pool);
@@ -298,7 +304,8 @@ static void pause(struct loomp_pool *pool, struct lp_worker *worker, unsigned in
         bool work = lp_pool_has_serial(pool);
         start_clock(pool, worker, work || has_mail(worker));
         bool relief = work && lp_pool_all_claimed(pool) &&
-                      !atomic_load_explicit(&pool->relief, memory_order_seq_cst);
+                      !atomic_load_explicit(&pool->relief, memory_order_seq_cst) &&
+                      !atomic_load_explicit(&pool->relief_wanted, memory_order_seq_cst);
         if (relief || !is_claimed(pool, index) || lp_pool_ends(pool)) {
             lp_parking_withdraw(&pool->parking, index);
             if (relief) {
@@ -369,6 +376,7 @@ void lp_worker_reenter_place(struct loomp_pool *pool)
             break;
         }
         uint32_t epoch = atomic_load_explicit(&pool->place_epoch, memory_order_seq_cst);
+        atomic_fetch_add_explicit(&pool->relief_wanted, !in_time, memory_order_seq_cst);
         atomic_fetch_add_explicit(&pool->place_waiters, 1, memory_order_seq_cst);
         /* Look again: a place or the relief that was given back before the announcement did not wake
          * us (lp_pool_wake_place_waiters comes after that: the claim or the relief, then the
@@ -378,6 +386,7 @@ void lp_worker_reenter_place(struct loomp_pool *pool)
             lp_futex_wait(&pool->place_epoch, epoch, in_time ? deadline : UINT64_MAX);
         }
         atomic_fetch_sub_explicit(&pool->place_waiters, 1, memory_order_seq_cst);
+        atomic_fetch_sub_explicit(&pool->relief_wanted, !in_time, memory_order_seq_cst);
     }
     atomic_fetch_sub_explicit(&pool->blocked, 1, memory_order_seq_cst);
     lp_card_state(&worker->card, LOOMP_STATE_BUSY);

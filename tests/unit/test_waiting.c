@@ -2,7 +2,7 @@
 /* Every pair of waiter and waited-for among SERIAL, GANG, install and plain threads comes to its end,
  * with any number of workers. A pair that does not is a hang, which the driver's limit ends. */
 #define SUITE "waiting"
-#include "gate.h"
+#include "recorded_job.h"
 
 #include <errno.h>
 #include <stdatomic.h>
@@ -373,6 +373,80 @@ TEST(install_on_a_loop_is_refused_with_a_reason)
     CHECK(loomp_post(loomp_loop_at(runtime, 0), install_on_loop, &pair) == 0);
     CHECK(loomp_wait_idle(runtime, -1) == 0);
     CHECK(pair.result == -EDEADLK);
+    CHECK(loomp_stop(runtime) == 0);
+}
+
+/* ---- a job that goes on behind a gang -------------------------------------------------------------- */
+
+static struct {
+    struct gate started, held;
+    loomp_group of_serial, of_blocking;
+    loomp_job serial;
+    struct recorded_job blocking;
+    _Atomic bool enough;
+} resumed;
+
+static int resume_after_a_wait(loomp_job *job)
+{
+    (void)job;
+    gate_arrive(&resumed.started);
+    return loomp_group_wait(&resumed.of_blocking, -1);
+}
+
+static int wait_for_the_resumed(loomp_job *job)
+{
+    (void)job;
+    CHECK(loomp_submit(loomp_current(), &resumed.serial) == 0);
+    gate_wait_for_arrivals(&resumed.started, 1); /* on a worker, by relief */
+    gate_open(&resumed.held);
+    return loomp_group_wait(&resumed.of_serial, -1);
+}
+
+static void submit_again(loomp_job *job, int status)
+{
+    (void)status;
+    if (!resumed.enough) {
+        CHECK(loomp_submit(loomp_current(), job) == 0);
+    }
+}
+
+static int do_nothing(loomp_job *job)
+{
+    (void)job;
+    return 0;
+}
+
+/* The gang has all places and waits for a job that has waited, and that needs the relief to go on, which
+ * others could keep for ever. */
+TEST(a_job_that_goes_on_behind_a_gang_gets_the_relief_although_others_never_end)
+{
+    enum { OTHERS = 4 };
+    static loomp_job others[OTHERS];
+    loomp_runtime *runtime = runtime_with(
+        workers_under_test(), (const char *const[]){"gang.relief_us", "200", NULL});
+    loomp_group all;
+    loomp_job tasks;
+    loomp_group_init(&all, runtime);
+    loomp_group_init(&resumed.of_serial, runtime);
+    loomp_group_init(&resumed.of_blocking, runtime);
+    gate_init(&resumed.started);
+    gate_init(&resumed.held);
+    resumed.enough = false;
+    recorded_init(&resumed.blocking, &resumed.held);
+    resumed.blocking.job.group = &resumed.of_blocking;
+    CHECK(loomp_submit_blocking(runtime, &resumed.blocking.job) == 0);
+    loomp_job_init(&resumed.serial, resume_after_a_wait, NULL);
+    resumed.serial.group = &resumed.of_serial;
+    loomp_job_init(&tasks, wait_for_the_resumed, NULL);
+    tasks.kind = LOOMP_TASKS;
+    tasks.group = &all;
+    CHECK(loomp_submit(runtime, &tasks) == 0);
+    for (int i = 0; i < OTHERS; i++) {
+        loomp_job_init(&others[i], do_nothing, submit_again);
+        CHECK(loomp_submit(runtime, &others[i]) == 0);
+    }
+    CHECK(loomp_group_wait(&all, 60) == 0);
+    resumed.enough = true;
     CHECK(loomp_stop(runtime) == 0);
 }
 

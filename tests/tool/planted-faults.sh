@@ -80,7 +80,8 @@ plant()
 }
 
 plant "the siblings of a core in the wrong order" \
-    'core->cpus[k];' 'core->cpus[core->count - 1 - k];'
+    'units->cpus[units->count++] = core->cpus[k];' \
+    'units->cpus[units->count++] = core->cpus[core->count - 1 - k];'
 plant "a quota is rounded to the nearest, not down" \
     'floor(quota + rounding_error)' 'floor(quota + 0.5 + rounding_error)'
 plant "the setting cpus is not intersected with what is allowed" \

@@ -197,7 +197,8 @@ void *lp_ring_pop_if(struct lp_ring *ring, bool (*wanted)(uint64_t note, const v
             head = again;
             continue;
         }
-        /* seq_cst: a gang that pauses counts what has left the queue (team/gang_team.c) */
+        /* seq_cst: who waits for the queue to be empty announces that and then compares head and
+         * tail; who has emptied it looks for such announcements (team/gang_team.c) */
         if (!atomic_compare_exchange_weak_explicit(&ring->head, &head, head + 1,
                                                    memory_order_seq_cst,
                                                    memory_order_relaxed)) {

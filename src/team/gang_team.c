@@ -516,4 +516,3 @@ unsigned lp_gang_pause_for_serial(struct loomp_pool *pool)
                                         .started = count_started(pool) + waiting});
     return (unsigned)waiting;
 }
-

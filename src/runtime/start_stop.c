@@ -448,8 +448,7 @@ int loomp_stop_now(loomp_runtime *runtime)
     return stop(runtime, true);
 }
 
-/* ---- attached loops
- * ------------------------------------------------------------------------------ */
+/* ---- attached loops -------------------------------------------------------------------------- */
 
 int loomp_attach(loomp_runtime *runtime, struct ev_loop *ev, loomp_loop **out)
 {

@@ -144,8 +144,7 @@ static unsigned draw(uint64_t *state, unsigned below)
     return (unsigned)((*state * UINT64_C(2685821657736338717)) >> 33) % below;
 }
 
-/* ---- kernels as jobs
- * ------------------------------------------------------------------------------ */
+/* ---- kernels as jobs ------------------------------------------------------------------------- */
 
 static int call_kernel(struct kernel_job *k)
 {
@@ -270,8 +269,7 @@ static void begin_turn(struct actor *actor, const char *what)
     atomic_fetch_add(&actor->turns, 1);
 }
 
-/* ---- plain threads
- * -------------------------------------------------------------------------------- */
+/* ---- plain threads --------------------------------------------------------------------------- */
 
 static void turn_of_group(struct actor *actor)
 {
@@ -344,8 +342,7 @@ static void *act(void *arg)
     return NULL;
 }
 
-/* ---- on loops
- * ------------------------------------------------------------------------------------- */
+/* ---- on loops -------------------------------------------------------------------------------- */
 
 static void next_turn(loomp_group *group, int status, void *arg)
 {
@@ -510,8 +507,7 @@ static void close_load(loomp_loop *loop, void *arg)
     gate_arrive(&load->closed);
 }
 
-/* ---- watching
- * ------------------------------------------------------------------------------------- */
+/* ---- watching -------------------------------------------------------------------------------- */
 
 static void *watch(void *arg)
 {
@@ -619,8 +615,7 @@ static void attend(struct soak *s)
     }
 }
 
-/* ---- the whole
- * ------------------------------------------------------------------------------------ */
+/* ---- the whole ------------------------------------------------------------------------------- */
 
 static void start_load(struct soak *s, int l)
 {

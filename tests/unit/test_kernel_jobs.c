@@ -32,8 +32,7 @@ static int place_of_serial_jobs(loomp_runtime *runtime, int count)
     return place;
 }
 
-/* ---- TASKS
- * ---------------------------------------------------------------------------------------- */
+/* ---- TASKS ----------------------------------------------------------------------------------- */
 
 /* A TASKS job whose children wait at a gate, so that as many threads as children are in them when
  * they have all arrived. */
@@ -141,8 +140,7 @@ TEST(children_of_two_tasks_jobs_meet)
     CHECK(c[0].recorded.dones == 1 && c[1].recorded.dones == 1);
 }
 
-/* ---- GANG
- * ----------------------------------------------------------------------------------------- */
+/* ---- GANG ------------------------------------------------------------------------------------ */
 
 /* A GANG whose region waits at a gate. */
 static int region_at_gate(loomp_job *job)
@@ -188,8 +186,7 @@ TEST(serial_jobs_are_answered_while_a_region_of_a_gang_is_on_all_places)
     CHECK(gang.dones == 1);
 }
 
-/* ---- the kernels
- * ---------------------------------------------------------------------------------- */
+/* ---- the kernels ----------------------------------------------------------------------------- */
 
 struct kernel_job {
     loomp_job job;

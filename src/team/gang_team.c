@@ -368,14 +368,22 @@ void lp_gang_run_in_place(struct loomp_pool *pool, void *item)
     }
 }
 
+static void spread_over_region(int threads, void (*fn)(void *arg), void *arg)
+{
+    if (threads < 2) {
+        fn(arg); /* libomp loses memory at each region of one thread that gcc has compiled */
+        return;
+    }
+#pragma omp parallel num_threads(threads) default(none) firstprivate(fn, arg)
+    fn(arg);
+}
+
 void lp_gang_spread(struct loomp_pool *pool, unsigned threads, void (*fn)(void *arg), void *arg)
 {
     enum lp_gang_context context = lp_gang_context(pool);
     if (context == LP_GANG_AT_TOP) {
         unsigned width = pool->gang.item_width;
-        int team = (int)(threads < width ? threads : width);
-#pragma omp parallel num_threads(team) default(none) firstprivate(fn, arg)
-        fn(arg);
+        spread_over_region((int)(threads < width ? threads : width), fn, arg);
     } else if (context == LP_GANG_IN_TASKS) {
 #pragma omp taskgroup
         {

@@ -287,9 +287,6 @@ static void relieve_mail(struct loomp_pool *pool, struct lp_worker *worker)
     if (has_mail(worker) && take_relief(pool)) {
         run_mail(worker);
         drop_relief(pool);
-        if (lp_pool_has_serial(pool)) {
-            lp_pool_wake_worker(pool);
-        }
     }
 }
 
@@ -317,8 +314,10 @@ static void pause(struct loomp_pool *pool, struct lp_worker *worker, unsigned in
             /* Whoever woke or counted on this worker needs another one. */
             lp_pool_wake_worker(pool);
         }
+        /* Mail that has come since the clock was started, which would not run for it, wakes us. */
+        bool is_timed = worker->relief_at_ns && has_mail(worker);
         if (!lp_parking_sleep(&pool->parking, index,
-                              has_mail(worker) ? worker->relief_at_ns : UINT64_MAX)) {
+                              is_timed ? worker->relief_at_ns : UINT64_MAX)) {
             relieve_mail(pool, worker);
             worker->relief_at_ns = 0; /* if the relief was not to be had: another round */
         }

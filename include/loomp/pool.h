@@ -94,8 +94,8 @@ int loomp_yield_local(void);
 struct loomp_pool_stats {
     size_t size;             /* sizeof this struct, set by the caller */
     uint64_t threads;        /* as loomp_pool_threads */
-    uint64_t queued;         /* SERIAL jobs that wait now */
-    uint64_t queued_gangs;   /* TASKS and GANG jobs that wait now */
+    uint64_t queued;         /* SERIAL jobs that wait now; a withdrawn one until a thread passes it */
+    uint64_t queued_gangs;   /* TASKS and GANG jobs that wait now; likewise */
     uint64_t serial;         /* SERIAL jobs started */
     uint64_t tasks;          /* TASKS jobs started */
     uint64_t gangs;          /* GANG jobs started */

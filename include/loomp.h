@@ -22,4 +22,6 @@
 
 #include <loomp/parallel.h>
 
+#include <loomp/site.h>
+
 #endif

@@ -53,13 +53,18 @@ struct loomp_job {
     uint32_t width;      /* TASKS, GANG: threads of its region; 0 = the whole team */
     uint32_t flags;      /* LOOMP_MAY_WAIT | ... */
     double deadline_s;   /* has to start so many seconds after submission; 0: no deadline */
-    uint64_t private_[24];
+    struct loomp_site *site; /* NULL, or where it runs is decided by what it costs (loomp/site.h) */
+    uint64_t size;       /* of its input, for the site; 0: unknown */
+    uint32_t hint;       /* LOOMP_HINT_* of this call; 0: the site's */
+    uint32_t spare_;
+    uint64_t private_[28];
 };
 
 /* Static initialiser; loomp_job_init does the same at run time. */
 #ifdef __cplusplus
 #define LOOMP_JOB_INIT(work_fn, done_fn) \
-    loomp_job { (work_fn), (done_fn), nullptr, nullptr, nullptr, nullptr, 0, 0, 0, 0, 0, {} }
+    loomp_job { (work_fn), (done_fn), nullptr, nullptr, nullptr, nullptr, 0, 0, 0, 0, 0, \
+                nullptr, 0, 0, 0, {} }
 #else
 #define LOOMP_JOB_INIT(work_fn, done_fn) \
     {                                    \

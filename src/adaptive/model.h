@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/* What a call costs, by the size of its input: ln cost = a + b ln size, learnt as calls are seen. Pure:
+ * no clock, no threads; whoever holds a model is its only user. */
+#ifndef LP_ADAPTIVE_MODEL_H
+#define LP_ADAPTIVE_MODEL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct lp_model_options {
+    double memory;       /* observations that count: the weight of one that is k old is exp(-k / memory);
+                            infinite: nothing is forgotten */
+    double ratio_memory; /* the same for what is learnt of the ratio */
+};
+
+/* Zero bytes are a model that has seen nothing. */
+struct lp_model {
+    uint64_t seen;
+    /* Weighted least squares of y = ln cost over x = ln size, about the means. */
+    double n, mean_x, mean_y, cxx, cxy, cyy;
+    /* The ratio r = cost / exp(prediction): weighted means of r and r^2, and of ln r the 95th
+     * percentile. */
+    double ratio_n, ratio, ratio2, ln_p95;
+    /* Two one-sided cumulative sums of residuals, for a change of level, with the length and the sum of
+     * the run of residuals that each is about. */
+    struct {
+        double sum, residuals;
+        uint32_t length;
+    } above, below;
+    /* Follows from the rest. */
+    double slope, variance;
+};
+
+/* A call of that ln size: in ln ns the mean, and the variance of the mean, from which both moments and
+ * the percentile follow. */
+struct lp_prediction {
+    double ln_cost, uncertainty;
+    double cost;   /* E[c], ns */
+    double cost2;  /* E[c^2] */
+    double p95;    /* ns */
+};
+
+/* hint_ns: what to expect of it while little has been seen; 0: unknown. */
+void lp_model_predict(const struct lp_model *model, double ln_size, double hint_ns,
+                      struct lp_prediction *prediction);
+
+/* A call of that ln size has cost so many ns. True: a change of level has been seen, and what lies
+ * before it is all but forgotten. batch: NULL, or a model that collects what was learnt here, without
+ * forgetting anything but what lies before a change, to be merged into another model. */
+bool lp_model_learn(struct lp_model *model, struct lp_model *batch,
+                    const struct lp_model_options *options, double ln_size, double cost_ns);
+
+/* Adds a batch to a model, as what came after it. changed: learning one of the batch's calls has said so. */
+void lp_model_merge(struct lp_model *model, const struct lp_model *batch, bool changed,
+                    const struct lp_model_options *options);
+
+/* Below it costs are not told apart, and above LP_MOST_NS neither: a clock's step, a day. */
+#define LP_LEAST_NS 1.0
+#define LP_MOST_NS 1e14
+
+/* ln size as models use it; 0 (unknown) is that of size 1. */
+double lp_ln_size(uint64_t size);
+
+#endif

@@ -1,0 +1,450 @@
+/* SPDX-License-Identifier: MIT */
+/* Owns the decision. What an arm costs is what it costs everybody, in ns:
+ *
+ *   inline   E[c] + io_weight (E[c] R + lambda E[c^2] / 2)
+ *   task     E[c] + h (1 + R) + to_start + to_done
+ *   team(w)  E[c_w] (1 + price (w - 1)) + h (1 + R) + gang_to_start + to_done
+ *
+ * R events are ready and wait for all of c; of those that arrive meanwhile, lambda a ns, each waits for
+ * half of it on average. The price of a thread is what others lose who want it. */
+#include "adaptive/policy.h"
+
+#include <math.h>
+#include <string.h>
+
+const struct lp_policy lp_policy_defaults = {
+    .mode = LP_LEARN,
+    .objective = LP_LATENCY,
+    .io_weight = 1,
+    .budget_ns = 250e3,
+    .gr0 = true,
+    .gr1 = true,
+    .gr2 = true,
+    .gr3 = true,
+    .gr0_ns = 50e3,
+    .gr0_pressure = 0.5,
+    .gr1_ns = 250e3,
+    .gr2_ns = 100e3,
+    .gr2_pressure = 3,
+    .gr3_ns = 1e6,
+    .gr3_calls = 100,
+    .model = {.memory = 300, .ratio_memory = 2000},
+};
+
+enum {
+    HIGH_IS_OFFLOADED = 3, /* calls of a site with that hint */
+    TRIAL_EVERY = 256      /* calls, of those whose alternative has not been measured for long */
+};
+
+/* A trial is not worth more than so many times the cheapest arm. */
+#define TRIAL_FACTOR 3.0
+
+/* What k times the threads are believed to bring, before it is measured: k^SCALING, and how sure that
+ * is, per ln k. */
+#define SCALING 0.9
+#define SCALING_DEVIATION 0.35
+
+#define LN2 0.6931471805599453
+
+double lp_hint_ns(uint32_t hint)
+{
+    static const double ns[] = {0, 30e3, 200e3, 1e6};
+    return hint <= LOOMP_HINT_HIGH ? ns[hint] : 0;
+}
+
+unsigned lp_width_model(unsigned width)
+{
+    unsigned model = width > 1 ? 32 - (unsigned)__builtin_clz(width - 1) : 0;
+    return model < LP_WIDTHS ? model : LP_WIDTHS - 1;
+}
+
+unsigned lp_model_width(unsigned model)
+{
+    return 1u << model;
+}
+
+/* ---- draws --------------------------------------------------------------------------------------- */
+
+/* Steele, Lea and Flood (2014), SplitMix64: one more from a draw. */
+static uint64_t next_draw(uint64_t *draw)
+{
+    uint64_t z = *draw += 0x9e3779b97f4a7c15u;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return z ^ (z >> 31);
+}
+
+/* Nearly normal: the sum of four uniform draws of 16 bits, scaled to variance 1. */
+static double next_normal(uint64_t *draw)
+{
+    uint64_t bits = next_draw(draw);
+    double sum = (double)(bits & 0xffff) + (double)(bits >> 16 & 0xffff) +
+                 (double)(bits >> 32 & 0xffff) + (double)(bits >> 48);
+    return (sum - 2 * 65535.0) / 65536 * 1.7320508075688772;
+}
+
+/* ---- teams --------------------------------------------------------------------------------------- */
+
+/* The nearest model that has seen something, in direction `step`; LP_WIDTHS: none. */
+static unsigned nearest(const struct lp_site_state *site, unsigned model, int step)
+{
+    for (int i = (int)model + step; i >= 0 && i < LP_WIDTHS; i += step) {
+        if (site->models[i].n > 0) {
+            return (unsigned)i;
+        }
+    }
+    return LP_WIDTHS;
+}
+
+struct guess {
+    double ln_cost, variance;
+};
+
+static struct guess guess_known(const struct lp_site_state *site, unsigned model, double ln_size)
+{
+    struct lp_prediction known;
+    lp_model_predict(&site->models[model], ln_size, 0, &known);
+    return (struct guess){log(known.cost), known.uncertainty};
+}
+
+/* A width that has not been tried, from those that have: what its neighbours have shown of how the site
+ * scales, or else the belief. */
+static struct guess guess_unknown(const struct lp_site_state *site, unsigned model, double ln_size)
+{
+    unsigned below = nearest(site, model, -1), above = nearest(site, model, +1);
+    unsigned from = above < LP_WIDTHS ? above : below;
+    struct guess known = guess_known(site, from, ln_size);
+    unsigned other = from == above ? (below < LP_WIDTHS ? below : nearest(site, above, +1))
+                                   : nearest(site, below, -1);
+    double scaling = SCALING;
+    if (other < LP_WIDTHS) {
+        struct guess second = guess_known(site, other, ln_size);
+        double measured = (second.ln_cost - known.ln_cost) / (LN2 * ((double)from - (double)other));
+        scaling = fmin(measured, 1);
+    }
+    double ln_factor = LN2 * ((double)from - (double)model);
+    double deviation = SCALING_DEVIATION * fabs(ln_factor);
+    return (struct guess){known.ln_cost + scaling * ln_factor,
+                          known.variance + deviation * deviation};
+}
+
+static struct guess guess_width(const struct lp_site_state *site, unsigned model, double ln_size)
+{
+    return site->models[model].n > 0 ? guess_known(site, model, ln_size)
+                                     : guess_unknown(site, model, ln_size);
+}
+
+/* The widest that the call may have. */
+static unsigned widest_of(const struct lp_call *call, const struct lp_pool_load *pool)
+{
+    return call->width && call->width < pool->width ? call->width : pool->width;
+}
+
+static double price_of_threads(const struct lp_policy *policy, const struct lp_pool_load *pool)
+{
+    return policy->objective == LP_EFFICIENCY ? 1 : fmin(pool->backlog, 1);
+}
+
+struct team {
+    double cost;    /* as expected, of the one that was chosen */
+    double ln_cost; /* of its work */
+    unsigned width;
+    bool trial;
+};
+
+/* The width after the widest that has not been tried, if it is worth it: half of one that is no worse
+ * than twice as wide, as far as that has been seen. A team that is wider than the work is good for, or
+ * than the machine has room for, is found out in a few calls, and a site that scales is not tried on
+ * few threads. 0: none. */
+static unsigned untried_width(const struct lp_site_state *site, double ln_size, unsigned widest)
+{
+    unsigned top = lp_width_model(widest);
+    if (top < 1 || site->models[top].n <= 0) {
+        return 0;
+    }
+    double last = guess_known(site, top, ln_size).ln_cost;
+    for (unsigned model = top - 1; model >= 1; model--) {
+        if (site->models[model].n <= 0) {
+            /* The first step down is always taken; a further one if the last has not cost much. */
+            bool worth_it = model == top - 1 || last - guess_known(site, model + 1, ln_size).ln_cost >
+                                                    -0.3 * LN2;
+            return worth_it ? lp_model_width(model) : 0;
+        }
+        double here = guess_known(site, model, ln_size).ln_cost;
+        if (here - last > 0.8 * LN2) {
+            return 0; /* it scales */
+        }
+        last = model == top - 1 ? last : guess_known(site, model + 1, ln_size).ln_cost;
+    }
+    return 0;
+}
+
+/* Thompson sampling over widths: each is given a cost from what is known of it, the least wins. */
+static struct team best_team(const struct lp_policy *policy, const struct lp_site_state *site,
+                             const struct lp_call *call, const struct lp_pool_load *pool,
+                             double other, uint64_t draw)
+{
+    unsigned widest = widest_of(call, pool);
+    struct team team = {INFINITY, 0, widest, false};
+    if (nearest(site, LP_WIDTHS, -1) == LP_WIDTHS) {
+        team.trial = true; /* nothing is known: as the user would have it */
+        return team;
+    }
+    unsigned untried = untried_width(site, call->ln_size, widest);
+    double price = price_of_threads(policy, pool);
+    double least = INFINITY;
+    for (unsigned model = 1;; model++) {
+        unsigned width = lp_model_width(model);
+        width = width < widest ? width : widest;
+        struct guess guess = guess_width(site, lp_width_model(width), call->ln_size);
+        double drawn = policy->mode == LP_LEARN
+                           ? guess.ln_cost + sqrt(guess.variance) * next_normal(&draw)
+                           : guess.ln_cost;
+        double shared = 1 + price * (width - 1);
+        double cost = exp(drawn) * shared + other;
+        if (cost < least || width == untried) {
+            least = cost;
+            team.cost = exp(guess.ln_cost) * shared + other;
+            team.ln_cost = guess.ln_cost;
+            team.width = width;
+            team.trial = width == untried;
+        }
+        if (width == widest || team.trial) {
+            return team;
+        }
+    }
+}
+
+/* ---- rails --------------------------------------------------------------------------------------- */
+
+/* Events that wait while the call runs, on average. */
+static double pressure_of(const struct lp_loop_load *loop, const struct lp_prediction *work)
+{
+    return loop->ready + loop->rate * work->cost2 / (2 * work->cost);
+}
+
+static bool is_blocked(const struct lp_site_state *site, double ln_size)
+{
+    return site->calls < site->blocked_until && ln_size >= site->blocked_low - LN2 &&
+           ln_size <= site->blocked_high + LN2;
+}
+
+/* What forbids to run it inline; 0: nothing. Who weighs the events higher has narrower rails. */
+static uint32_t rail(const struct lp_policy *policy, const struct lp_site_state *site,
+                     const struct lp_call *call, const struct lp_loop_load *loop,
+                     const struct lp_prediction *work)
+{
+    double weight = fmax(policy->io_weight, 1);
+    double pressure = pressure_of(loop, work);
+    if (!call->may_inline) {
+        return LOOMP_BY_PLACE;
+    }
+    if (policy->gr3 && is_blocked(site, call->ln_size)) {
+        return LOOMP_BY_GR3;
+    }
+    if (policy->gr1 && work->p95 * weight > policy->gr1_ns) {
+        return LOOMP_BY_GR1;
+    }
+    if (policy->gr2 && pressure > policy->gr2_pressure && work->p95 * weight > policy->gr2_ns) {
+        return LOOMP_BY_GR2;
+    }
+    if (policy->gr0 && loop->alone && work->p95 * weight >= policy->gr0_ns &&
+        pressure * weight >= policy->gr0_pressure) {
+        return LOOMP_BY_GR0;
+    }
+    if (loop->spent_ns + work->cost > policy->budget_ns / weight) {
+        return LOOMP_BY_BUDGET;
+    }
+    return 0;
+}
+
+/* ---- the choice ---------------------------------------------------------------------------------- */
+
+static void take(struct lp_choice *choice, uint32_t arm, uint32_t width, uint32_t reason)
+{
+    choice->arm = arm;
+    choice->width = width;
+    choice->reason = reason;
+    choice->model = arm == LOOMP_TEAM ? lp_width_model(width) : 0;
+}
+
+/* What is not run inline. */
+static void take_offload(struct lp_choice *choice, const struct lp_call *call,
+                         const struct team *team, uint32_t reason)
+{
+    if (call->kind != LOOMP_SERIAL && choice->team_cost <= choice->task_cost) {
+        take(choice, LOOMP_TEAM, team->width, team->trial ? LOOMP_BY_TRIAL : reason);
+    } else {
+        take(choice, LOOMP_TASK, 1, reason);
+    }
+}
+
+static void take_pinned(struct lp_choice *choice, const struct lp_pin *pin,
+                        const struct lp_call *call, const struct lp_pool_load *pool, uint32_t reason)
+{
+    unsigned widest = widest_of(call, pool);
+    if (pin->arm == LOOMP_INLINE && call->may_inline) {
+        take(choice, LOOMP_INLINE, 1, reason);
+    } else if (pin->arm == LOOMP_TEAM && call->kind != LOOMP_SERIAL) {
+        take(choice, LOOMP_TEAM, pin->width && pin->width < widest ? pin->width : widest, reason);
+    } else {
+        take(choice, LOOMP_TASK, 1, pin->arm == LOOMP_TASK ? reason : LOOMP_BY_PLACE);
+    }
+}
+
+static void as_without_site(struct lp_choice *choice, const struct lp_call *call,
+                            const struct lp_pool_load *pool, uint32_t reason)
+{
+    if (call->kind == LOOMP_SERIAL) {
+        take(choice, LOOMP_TASK, 1, reason);
+    } else {
+        take(choice, LOOMP_TEAM, widest_of(call, pool), reason);
+    }
+}
+
+/* The habit of the class, or of the nearest that has one. */
+static const struct lp_habit *habit_of(const struct lp_site_state *site, double ln_size)
+{
+    unsigned class = lp_size_class(ln_size);
+    for (unsigned distance = 0; distance < LP_SIZE_CLASSES; distance++) {
+        if (class >= distance && site->habits[class - distance].votes) {
+            return &site->habits[class - distance];
+        }
+        if (class + distance < LP_SIZE_CLASSES && site->habits[class + distance].votes) {
+            return &site->habits[class + distance];
+        }
+    }
+    return NULL;
+}
+
+/* Not by what things cost: true if it is decided. */
+static bool is_told(const struct lp_policy *policy, const struct lp_site_state *site,
+                    const struct lp_call *call, const struct lp_pool_load *pool,
+                    struct lp_choice *choice)
+{
+    if (policy->mode == LP_OFF) {
+        as_without_site(choice, call, pool, LOOMP_BY_MODE);
+        return true;
+    }
+    if (site->pin.arm) {
+        take_pinned(choice, &site->pin, call, pool, LOOMP_BY_PIN);
+        return true;
+    }
+    if (policy->mode == LP_FROZEN) {
+        const struct lp_habit *habit = habit_of(site, call->ln_size);
+        if (habit) {
+            struct lp_pin pin = {habit->arm, habit->width};
+            take_pinned(choice, &pin, call, pool, LOOMP_BY_PROFILE);
+        } else {
+            as_without_site(choice, call, pool, LOOMP_BY_PROFILE);
+        }
+        return true;
+    }
+    return false;
+}
+
+/* Nothing has been seen, and nobody has said anything: it is offloaded, where it does no harm. The same
+ * for the first calls of what is said to be long. */
+static uint32_t is_new(const struct lp_site_state *site, const struct lp_call *call)
+{
+    if (call->hint == LOOMP_HINT_HIGH && site->calls < HIGH_IS_OFFLOADED) {
+        return LOOMP_BY_HINT;
+    }
+    return call->hint == LOOMP_HINT_UNKNOWN && nearest(site, LP_WIDTHS, -1) == LP_WIDTHS
+               ? LOOMP_BY_COLD
+               : 0;
+}
+
+void lp_policy_choose(const struct lp_policy *policy, const struct lp_site_state *site,
+                      const struct lp_call *call, const struct lp_loop_load *loop,
+                      const struct lp_pool_load *pool, uint64_t draw, struct lp_choice *choice)
+{
+    struct lp_prediction *work = &choice->work;
+    struct team team = {INFINITY, 0, 1, false};
+    double offload = pool->submit * (1 + loop->ready) + pool->to_done;
+    if (call->kind != LOOMP_SERIAL) {
+        team = best_team(policy, site, call, pool, offload + pool->gang_to_start, draw);
+    }
+    if (site->models[0].n > 0 || nearest(site, 0, +1) == LP_WIDTHS) {
+        lp_model_predict(&site->models[0], call->ln_size, lp_hint_ns(call->hint), work);
+    } else {
+        struct guess guess = guess_unknown(site, 0, call->ln_size);
+        double cost = exp(guess.ln_cost);
+        double spread = exp(fmin(guess.variance, 4));
+        *work = (struct lp_prediction){guess.ln_cost, guess.variance, cost, cost * cost * spread,
+                                       cost * exp(1.645 * sqrt(guess.variance))};
+    }
+    double harm = work->cost * loop->ready + loop->rate * work->cost2 / 2;
+    choice->inline_cost = call->may_inline ? work->cost + policy->io_weight * harm : INFINITY;
+    choice->task_cost = work->cost + offload + pool->to_start;
+    choice->team_cost = team.trial ? choice->task_cost : team.cost;
+    choice->cheapest = LOOMP_TASK;
+    double cheapest = choice->task_cost;
+    if (choice->team_cost < cheapest) {
+        choice->cheapest = LOOMP_TEAM;
+        cheapest = choice->team_cost;
+    }
+    if (choice->inline_cost < cheapest) {
+        choice->cheapest = LOOMP_INLINE;
+    }
+    if (is_told(policy, site, call, pool, choice)) {
+        return;
+    }
+    uint32_t reason = is_new(site, call);
+    if (reason) {
+        take_offload(choice, call, &team, reason);
+    } else if (team.trial) {
+        take(choice, LOOMP_TEAM, team.width, LOOMP_BY_TRIAL);
+    } else if (choice->cheapest != LOOMP_INLINE) {
+        take_offload(choice, call, &team, call->may_inline ? LOOMP_BY_COST : LOOMP_BY_PLACE);
+    } else if ((reason = rail(policy, site, call, loop, work)) != 0) {
+        take_offload(choice, call, &team, reason);
+    } else if (pool->stale && draw % TRIAL_EVERY == 0 &&
+               choice->task_cost < TRIAL_FACTOR * choice->inline_cost) {
+        take_offload(choice, call, &team, LOOMP_BY_TRIAL);
+    } else {
+        take(choice, LOOMP_INLINE, 1, LOOMP_BY_COST);
+    }
+}
+
+/* ---- afterwards ---------------------------------------------------------------------------------- */
+
+static void vote(struct lp_habit *habit, const struct lp_choice *choice)
+{
+    enum { MOST_VOTES = 1000 }; /* so that a habit can be given up in as many calls */
+    if (habit->votes && habit->arm == choice->arm && habit->width == choice->width) {
+        habit->votes += habit->votes < MOST_VOTES;
+    } else if (habit->votes > 1) {
+        habit->votes--;
+    } else {
+        *habit = (struct lp_habit){1, (uint16_t)choice->arm, (uint16_t)choice->width};
+    }
+}
+
+void lp_policy_decided(struct lp_site_state *site, const struct lp_call *call,
+                       const struct lp_choice *choice)
+{
+    site->calls++;
+    vote(&site->habits[lp_size_class(call->ln_size)], choice);
+}
+
+/* The sizes that rail 3 is about grow with each strike while it speaks. */
+static void strike(const struct lp_policy *policy, struct lp_site_state *site, double ln_size)
+{
+    if (site->calls >= site->blocked_until) {
+        site->blocked_low = site->blocked_high = ln_size;
+    }
+    site->blocked_low = fmin(site->blocked_low, ln_size);
+    site->blocked_high = fmax(site->blocked_high, ln_size);
+    site->blocked_until = site->calls + policy->gr3_calls;
+}
+
+bool lp_policy_learn(const struct lp_policy *policy, struct lp_site_state *site,
+                     struct lp_model *batch, uint32_t arm, uint32_t model, double ln_size,
+                     double cost_ns)
+{
+    if (arm == LOOMP_INLINE && cost_ns > policy->gr3_ns) {
+        strike(policy, site, ln_size);
+    }
+    return lp_model_learn(&site->models[model], batch, &policy->model, ln_size, cost_ns);
+}

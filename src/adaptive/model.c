@@ -298,3 +298,11 @@ void lp_model_merge(struct lp_model *model, const struct lp_model *batch, bool c
     forget_changes(model);
     solve(model);
 }
+
+void lp_model_adopt(struct lp_model *model, const struct lp_model *other)
+{
+    struct lp_model before = *model;
+    *model = *other;
+    model->above = before.above;
+    model->below = before.below;
+}

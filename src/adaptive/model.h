@@ -54,6 +54,9 @@ bool lp_model_learn(struct lp_model *model, struct lp_model *batch,
 void lp_model_merge(struct lp_model *model, const struct lp_model *batch, bool changed,
                     const struct lp_model_options *options);
 
+/* Takes what another model knows, but not where that is in looking for a change. */
+void lp_model_adopt(struct lp_model *model, const struct lp_model *other);
+
 /* Below it costs are not told apart, and above LP_MOST_NS neither: a clock's step, a day. */
 #define LP_LEAST_NS 1.0
 #define LP_MOST_NS 1e14

@@ -428,23 +428,24 @@ void lp_policy_decided(struct lp_site_state *site, const struct lp_call *call,
     vote(&site->habits[lp_size_class(call->ln_size)], choice);
 }
 
-/* The sizes that rail 3 is about grow with each strike while it speaks. */
-static void strike(const struct lp_policy *policy, struct lp_site_state *site, double ln_size)
+/* The sizes that it is about grow with each strike while it speaks. */
+void lp_policy_block(const struct lp_policy *policy, struct lp_site_state *site, double ln_low,
+                     double ln_high)
 {
-    if (site->calls >= site->blocked_until) {
-        site->blocked_low = site->blocked_high = ln_size;
-    }
-    site->blocked_low = fmin(site->blocked_low, ln_size);
-    site->blocked_high = fmax(site->blocked_high, ln_size);
+    bool speaks = site->calls < site->blocked_until;
+    site->blocked_low = speaks ? fmin(site->blocked_low, ln_low) : ln_low;
+    site->blocked_high = speaks ? fmax(site->blocked_high, ln_high) : ln_high;
     site->blocked_until = site->calls + policy->gr3_calls;
 }
 
-bool lp_policy_learn(const struct lp_policy *policy, struct lp_site_state *site,
-                     struct lp_model *batch, uint32_t arm, uint32_t model, double ln_size,
-                     double cost_ns)
+struct lp_lesson lp_policy_learn(const struct lp_policy *policy, struct lp_site_state *site,
+                                 struct lp_model *batch, uint32_t arm, uint32_t model,
+                                 double ln_size, double cost_ns)
 {
-    if (arm == LOOMP_INLINE && cost_ns > policy->gr3_ns) {
-        strike(policy, site, ln_size);
+    struct lp_lesson lesson = {.strike = arm == LOOMP_INLINE && cost_ns > policy->gr3_ns};
+    if (lesson.strike) {
+        lp_policy_block(policy, site, ln_size, ln_size);
     }
-    return lp_model_learn(&site->models[model], batch, &policy->model, ln_size, cost_ns);
+    lesson.changed = lp_model_learn(&site->models[model], batch, &policy->model, ln_size, cost_ns);
+    return lesson;
 }

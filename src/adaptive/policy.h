@@ -101,10 +101,18 @@ void lp_policy_choose(const struct lp_policy *policy, const struct lp_site_state
 void lp_policy_decided(struct lp_site_state *site, const struct lp_call *call,
                        const struct lp_choice *choice);
 
-/* The work took so long, run by that arm with that model. True: the site has changed. */
-bool lp_policy_learn(const struct lp_policy *policy, struct lp_site_state *site,
-                     struct lp_model *batch, uint32_t arm, uint32_t model, double ln_size,
-                     double cost_ns);
+/* The work took so long, run by that arm with that model. Whether the site has changed, and whether it
+ * was a strike of rail 3. */
+struct lp_lesson {
+    bool changed, strike;
+};
+struct lp_lesson lp_policy_learn(const struct lp_policy *policy, struct lp_site_state *site,
+                                 struct lp_model *batch, uint32_t arm, uint32_t model,
+                                 double ln_size, double cost_ns);
+
+/* Rail 3 speaks from now on of sizes between those (ln). */
+void lp_policy_block(const struct lp_policy *policy, struct lp_site_state *site, double ln_low,
+                     double ln_high);
 
 /* Which model learns from runs on so many threads, and back: the largest width it stands for. */
 unsigned lp_width_model(unsigned width);

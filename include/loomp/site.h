@@ -78,7 +78,7 @@ struct loomp_decision {
     double inline_s;    /* predicted cost of each arm; infinite: not possible */
     double task_s;
     double team_s;      /* of the best width */
-    uint64_t private_[6];
+    uint64_t private_[12];
 };
 typedef struct loomp_decision loomp_decision;
 

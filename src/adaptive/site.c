@@ -68,23 +68,20 @@ static struct lp_site_record *add(const char *name)
     return record;
 }
 
-struct lp_site_record *lp_site_record_named(const char *name)
+int lp_site_record_named(const char *name, struct lp_site_record **record)
 {
     if (!name || !is_name(name)) {
-        lp_fail(-EINVAL, "a site needs a name of 1 to %d printable characters%s%.80s%s",
-                LP_SITE_NAME_BYTES - 1, name ? ", not `" : "", name ? name : "", name ? "'" : "");
-        return NULL;
+        return lp_fail(-EINVAL, "a site needs a name of 1 to %d printable characters%s%.80s%s",
+                       LP_SITE_NAME_BYTES - 1, name ? ", not `" : "", name ? name : "",
+                       name ? "'" : "");
     }
     pthread_mutex_lock(&registry_lock);
-    struct lp_site_record *record = find(name);
-    if (!record) {
-        record = add(name);
+    *record = find(name);
+    if (!*record) {
+        *record = add(name);
     }
     pthread_mutex_unlock(&registry_lock);
-    if (!record) {
-        lp_fail(-ENOMEM, "no memory for the site `%s'", name);
-    }
-    return record;
+    return *record ? 0 : lp_fail(-ENOMEM, "no memory for the site `%s'", name);
 }
 
 /* A site's first private word points to its record: written by whoever uses the site first, the same
@@ -101,17 +98,17 @@ struct lp_site_record *lp_site_find(const loomp_site *site)
     return record ? record : site->name ? find(site->name) : NULL;
 }
 
-struct lp_site_record *lp_site_record(const loomp_site *site)
+int lp_site_record(const loomp_site *site, struct lp_site_record **record)
 {
-    struct lp_site_record *record =
-        atomic_load_explicit(record_of(site), memory_order_acquire);
-    if (!record) {
-        record = lp_site_record_named(site->name);
-        if (record) {
-            atomic_store_explicit(record_of(site), record, memory_order_release);
-        }
+    *record = atomic_load_explicit(record_of(site), memory_order_acquire);
+    if (*record) {
+        return 0;
     }
-    return record;
+    int err = lp_site_record_named(site->name, record);
+    if (!err) {
+        atomic_store_explicit(record_of(site), *record, memory_order_release);
+    }
+    return err;
 }
 
 /* ---- exchange ------------------------------------------------------------------------------------ */

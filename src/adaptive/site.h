@@ -44,11 +44,14 @@ struct lp_site_local {
     unsigned since;   /* calls that were learnt from */
     unsigned due;     /* exchange after so many */
     uint64_t strikes; /* of the record's, that it has seen */
+    uint64_t last_size;
+    double last_ln_size;    /* of that: sizes often repeat, and a logarithm takes time */
+    struct lp_choice last;
 };
 
-/* The record of a site, made at its first use; NULL with a sentence (-EINVAL, -ENOMEM). */
-struct lp_site_record *lp_site_record(const loomp_site *site);
-struct lp_site_record *lp_site_record_named(const char *name);
+/* The record of a site, made at its first use: 0, -EINVAL, -ENOMEM with a sentence. */
+int lp_site_record(const loomp_site *site, struct lp_site_record **record);
+int lp_site_record_named(const char *name, struct lp_site_record **record);
 
 /* The one that is there already, or NULL. */
 struct lp_site_record *lp_site_find(const loomp_site *site);

@@ -179,6 +179,7 @@ static int start_loops(struct lp_parts *parts)
                                     .runtime = &lp_process.runtime,
                                     .prefix = lp_settings_text(parts->config, LP_PREFIX),
                                     .index = (int)i,
+                                    .alone = parts->plan.io_count == 1,
                                     .topology = &parts->survey.topology,
                                     .place = &parts->plan.io[i],
                                 });
@@ -200,6 +201,7 @@ static void free_parts(struct lp_parts *parts)
     for (unsigned i = 0; i < parts->loop_count; i++) {
         lp_loop_stop(parts->loops[i]);
     }
+    lp_adaptive_stop();
     free(parts->loops);
     lp_plan_fini(&parts->plan);
     lp_survey_fini(&parts->survey);
@@ -276,6 +278,7 @@ static int build(struct lp_parts *parts, const loomp_config *config)
         return err;
     }
     apply_process_settings(parts->config);
+    lp_adaptive_start(&(struct lp_adaptive_settings){.policy = lp_policy_defaults, .seed = 1});
     err = make_plan(parts);
     if (err) {
         return err;
@@ -468,7 +471,7 @@ int loomp_attach(loomp_runtime *runtime, struct ev_loop *ev, loomp_loop **out)
               ? 0
               : lp_fail(-ESHUTDOWN, "loomp_attach: the runtime is shut down");
     if (!err) {
-        err = lp_loop_attach(out, &(struct lp_loop_options){.runtime = runtime, .index = -1}, ev);
+        err = lp_loop_attach(out, &(struct lp_loop_options){.runtime = runtime, .index = -1, .alone = true}, ev);
     }
     if (err) {
         free(entry);

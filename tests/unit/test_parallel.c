@@ -142,7 +142,7 @@ TEST(a_grain_of_0_is_an_eighth_of_a_threads_share_where_nothing_is_known)
 {
     static struct marks marks;
     loomp_runtime *runtime = runtime_under_test();
-    int64_t parts = 8 * loomp_pool_threads(compute_of(runtime));
+    int64_t parts = 8 * loomp_pool_threads(loomp_pool_named(runtime, "compute"));
     marks = (struct marks){.end = MOST_INDICES, .most = MOST_INDICES / parts};
     CHECK(loomp_for(runtime, 0, MOST_INDICES, 0, mark_unknown, &marks) == 0);
     CHECK(each_once(&marks));

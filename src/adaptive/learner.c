@@ -221,18 +221,19 @@ static struct lp_handover *handover_of(struct lp_learner *learner, const struct 
 /* ---- choosing ------------------------------------------------------------------------------------ */
 
 /* The state for tasks, and in *gang_state that for gangs, which wait for each other. */
-static unsigned look_at_pool(struct loomp_pool *pool, const struct lp_handover *handover,
-                             uint64_t now_ns, struct lp_pool_load *load, unsigned *gang_state)
+static unsigned look_at_pool(struct loomp_pool *pool, bool serial,
+                             const struct lp_handover *handover, uint64_t now_ns,
+                             struct lp_pool_load *load, unsigned *gang_state)
 {
     struct lp_pool_view view;
-    lp_pool_look(pool, &view);
+    lp_pool_look(pool, serial, &view);
     unsigned state = lp_pool_state(view.searching, view.parked, view.waiting, pool->width);
-    *gang_state = lp_pool_state(false, !view.gang_runs, view.gangs, 1);
+    *gang_state = serial ? 0 : lp_pool_state(false, !view.gang_runs, view.gangs, 1);
     *load = (struct lp_pool_load){
         .width = pool->width,
         .submit = handover->submit.value,
         .to_start = lp_handover_to_start(handover, state),
-        .gang_to_start = lp_handover_gang_to_start(handover, *gang_state),
+        .gang_to_start = serial ? 0 : lp_handover_gang_to_start(handover, *gang_state),
         .to_done = handover->to_done.value,
         .backlog = (double)view.waiting / pool->width,
         .stale = lp_handover_is_stale(handover, state, now_ns),
@@ -331,8 +332,8 @@ static void choose(struct lp_learner *learner, struct lp_site_local *local,
     uint64_t now_ns;
     unsigned gang_state;
     look_at_loop(request, &loop, &now_ns);
-    unsigned state = look_at_pool(request->pool, handover_of(learner, request->pool), now_ns, &pool,
-                                  &gang_state);
+    unsigned state = look_at_pool(request->pool, request->kind == LOOMP_SERIAL,
+                                  handover_of(learner, request->pool), now_ns, &pool, &gang_state);
     if (lp_site_local_has_news(local)) {
         lp_site_local_hear_of_strikes(local, &current.policy);
     }

@@ -77,6 +77,12 @@ int loomp_choose(loomp_runtime *runtime, loomp_site *site, uint64_t size, loomp_
                        site->kind > LOOMP_GANG ? "kind" : "hint",
                        site->kind > LOOMP_GANG ? site->kind : site->hint);
     }
+    if (lp_self.loop) {
+        /* While there is a loop there is the pool: the runtime's own end before it is freed, and it
+         * is not taken down while another is attached. */
+        int err = lp_ledger_check(&lp_tracked);
+        return err ? err : choose(runtime, site, size, decision);
+    }
     int err = lp_ledger_enter(&lp_tracked);
     if (!err) {
         err = choose(runtime, site, size, decision);

@@ -191,16 +191,20 @@ static int start_loops(struct lp_parts *parts)
     return 0;
 }
 
-/* The teams first: a team thread that has handed a completion over may still be waking its loop. */
+/* The teams first: a team thread that has handed a completion over may still be waking its loop. But
+ * `compute` itself after the loops, which look at it when they choose (job/decision.c). */
 static void free_parts(struct lp_parts *parts)
 {
     lp_follow_stop(parts->follower);
     lp_pools_stop(parts);
-    lp_pools_free(parts->compute);
+    if (parts->compute) {
+        lp_teams_stop(parts->compute);
+    }
     lp_pools_free(parts->blocking);
     for (unsigned i = 0; i < parts->loop_count; i++) {
         lp_loop_stop(parts->loops[i]);
     }
+    lp_pools_discard(parts->compute);
     lp_adaptive_stop();
     free(parts->loops);
     lp_plan_fini(&parts->plan);

@@ -61,9 +61,11 @@ static void solve(struct lp_model *model)
     double weight = slope_weight(before);
     model->slope = (model->cxy + weight * SLOPE) / (model->cxx + weight);
     double rest = model->cyy + model->slope * (model->slope * model->cxx - 2 * model->cxy);
-    double variance = (fmax(rest, 0) + DEVIATION_WEIGHT * DEVIATION * DEVIATION) /
+    double variance = ((rest > 0 ? rest : 0) + DEVIATION_WEIGHT * DEVIATION * DEVIATION) /
                       (model->n + DEVIATION_WEIGHT);
-    model->variance = fmax(variance, LEAST_DEVIATION * LEAST_DEVIATION);
+    double least = LEAST_DEVIATION * LEAST_DEVIATION;
+    model->variance = variance > least ? variance : least;
+    model->deviation = sqrt(model->variance);
 }
 
 static double line_at(const struct lp_model *model, double x)
@@ -129,10 +131,11 @@ static void forget(struct lp_model *model, double kept)
 static void add(struct lp_model *model, double x, double y)
 {
     model->n += 1;
+    double share = 1 / model->n;
     double dx = x - model->mean_x;
     double dy = y - model->mean_y;
-    model->mean_x += dx / model->n;
-    model->mean_y += dy / model->n;
+    model->mean_x += dx * share;
+    model->mean_y += dy * share;
     model->cxx += dx * (x - model->mean_x);
     model->cxy += dx * (y - model->mean_y);
     model->cyy += dy * (y - model->mean_y);
@@ -140,21 +143,23 @@ static void add(struct lp_model *model, double x, double y)
 
 /* The percentile goes up by 0.95 of a step when ln r is above it, and down by 0.05 of it when it is below:
  * there it stays where one in 20 is above (Robbins and Monro 1951). */
-static void learn_percentile(struct lp_model *model, double ln_ratio)
+static void learn_percentile(struct lp_model *model, double share, double ln_ratio)
 {
-    double step = sqrt(model->variance) * fmax(0.15, 2 / (model->ratio_n + 1));
-    model->ln_p95 += ln_ratio > model->ln_p95 ? 0.95 * step : -0.05 * step;
-    model->ln_p95 = fmax(model->ln_p95, 0);
+    double step = model->deviation * (2 * share > 0.15 ? 2 * share : 0.15);
+    double moved = model->ln_p95 + (ln_ratio > model->ln_p95 ? 0.95 * step : -0.05 * step);
+    model->ln_p95 = moved > 0 ? moved : 0;
 }
 
-/* After the line has been fitted to the call as well: the first of all has the ratio 1. */
-static void learn_ratio(struct lp_model *model, double memory, double ln_ratio)
+/* After the line has been fitted to the call as well: the first of all has the ratio 1. Returns it. */
+static double learn_ratio(struct lp_model *model, double memory, double ln_ratio)
 {
     double ratio = exp(bounded(ln_ratio, -20, 20));
     model->ratio_n = 1 + model->ratio_n * (1 - 1 / memory);
-    model->ratio += (ratio - model->ratio) / model->ratio_n;
-    model->ratio2 += (ratio * ratio - model->ratio2) / model->ratio_n;
-    learn_percentile(model, ln_ratio);
+    double share = 1 / model->ratio_n;
+    model->ratio += (ratio - model->ratio) * share;
+    model->ratio2 += (ratio * ratio - model->ratio2) * share;
+    learn_percentile(model, share, ln_ratio);
+    return ratio;
 }
 
 /* One side of the change detector (Page 1954). z: the residual in standard deviations, turned so that
@@ -184,8 +189,8 @@ static void forget_changes(struct lp_model *model)
  * and little is left of what it rested on. */
 static bool follow_change(struct lp_model *model, double residual)
 {
-    double deviation = fmax(sqrt(model->variance), LEAST_CHANGE_DEVIATION);
-    double z = residual / deviation;
+    double deviation = model->deviation;
+    double z = residual / (deviation > LEAST_CHANGE_DEVIATION ? deviation : LEAST_CHANGE_DEVIATION);
     bool up = has_changed(&model->above.sum, &model->above.residuals, &model->above.length, z,
                           residual);
     bool down = has_changed(&model->below.sum, &model->below.residuals, &model->below.length, -z,
@@ -212,17 +217,17 @@ static void begin(struct lp_model *model)
 }
 
 /* The batch has no line of its own worth the name: its ratios are those to the model's. */
-static void add_to_batch(struct lp_model *batch, bool changed, double x, double y, double ln_ratio)
+static void add_to_batch(struct lp_model *batch, bool changed, double x, double y, double ratio)
 {
     if (changed) {
         *batch = (struct lp_model){0};
     }
-    double ratio = exp(bounded(ln_ratio, -20, 20));
     add(batch, x, y);
     batch->seen++;
-    batch->ratio_n += 1;
-    batch->ratio += (ratio - batch->ratio) / batch->ratio_n;
-    batch->ratio2 += (ratio * ratio - batch->ratio2) / batch->ratio_n;
+    batch->ratio_n = batch->n;
+    double share = 1 / batch->n;
+    batch->ratio += (ratio - batch->ratio) * share;
+    batch->ratio2 += (ratio * ratio - batch->ratio2) * share;
 }
 
 bool lp_model_learn(struct lp_model *model, struct lp_model *batch,
@@ -239,10 +244,10 @@ bool lp_model_learn(struct lp_model *model, struct lp_model *batch,
     add(model, ln_size, y);
     solve(model);
     double ln_ratio = y - line_at(model, ln_size);
-    learn_ratio(model, options->ratio_memory, ln_ratio);
+    double ratio = learn_ratio(model, options->ratio_memory, ln_ratio);
     model->seen++;
     if (batch) {
-        add_to_batch(batch, changed, ln_size, y, ln_ratio);
+        add_to_batch(batch, changed, ln_size, y, ratio);
         batch->ln_p95 = model->ln_p95;
     }
     return changed;

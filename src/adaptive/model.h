@@ -27,8 +27,8 @@ struct lp_model {
         double sum, residuals;
         uint32_t length;
     } above, below;
-    /* Follows from the rest. */
-    double slope, variance;
+    /* Follows from the rest: the line's slope, and of the residuals the variance and its root. */
+    double slope, variance, deviation;
 };
 
 /* A call of that ln size: in ln ns the mean, and the variance of the mean, from which both moments and

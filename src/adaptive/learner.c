@@ -324,9 +324,9 @@ static double ln_size_of(struct lp_site_local *local, uint64_t size)
 }
 
 static void choose(struct lp_learner *learner, struct lp_site_local *local,
-                   const struct lp_request *request, struct lp_placed *placed,
-                   struct lp_choice *choice)
+                   const struct lp_request *request, struct lp_placed *placed)
 {
+    struct lp_choice *choice = &local->last;
     struct lp_loop_load loop;
     struct lp_pool_load pool;
     uint64_t now_ns;
@@ -350,21 +350,22 @@ static void choose(struct lp_learner *learner, struct lp_site_local *local,
     placed->ln_size = (float)call.ln_size;
     note(placed, choice, &loop, state, gang_state);
     count(local, request, choice);
-    local->last = *choice;
 }
 
 void lp_adaptive_choose(const struct lp_request *request, struct lp_placed *placed,
                         struct lp_choice *full)
 {
-    struct lp_choice own;
-    struct lp_choice *choice = full ? full : &own;
     struct lp_learner *learner = take_learner(request->loop);
     struct lp_site_local *local = learner ? local_of(learner, request->site) : NULL;
     if (local) {
-        choose(learner, local, request, placed, choice);
+        choose(learner, local, request, placed);
     } else {
         place_without(request, placed);
-        *choice = (struct lp_choice){.arm = placed->arm,
+    }
+    if (full && local) {
+        *full = local->last;
+    } else if (full) {
+        *full = (struct lp_choice){.arm = placed->arm,
                                      .width = placed->width,
                                      .reason = placed->reason,
                                      .inline_cost = INFINITY,
@@ -388,7 +389,7 @@ static void learn_cost(struct lp_site_local *local, const struct lp_placed *plac
     struct lp_lesson lesson =
         lp_policy_learn(&current.policy, &local->state, &local->batches[placed->model], placed->arm,
                         placed->model, (double)placed->ln_size,
-                        since(placed->started_ns, placed->ended_ns));
+                        since(placed->started_ns, placed->ended_ns), (double)placed->work);
     local->changed[placed->model] |= lesson.changed;
     if (lesson.strike) {
         lp_site_local_strike(local);

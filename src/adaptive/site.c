@@ -150,6 +150,8 @@ static void exchange(struct lp_site_local *local, const struct lp_model_options 
 {
     struct lp_site_record *record = local->record;
     for (unsigned i = 0; i < LP_WIDTHS; i++) {
+        local->changed[i] |=
+            lp_model_settle(&local->state.models[i], &local->batches[i], options);
         if (local->batches[i].seen) {
             lp_model_merge(&record->merged.models[i], &local->batches[i], local->changed[i],
                            options);

@@ -6,6 +6,7 @@
 #include "adaptive/trace.h"
 #include "base/error.h"
 #include "base/self.h"
+#include "base/stopwatch.h"
 #include "loop/loop.h"
 
 #include <errno.h>
@@ -135,6 +136,7 @@ static void give_learner(struct lp_learner *learner)
 
 void lp_adaptive_start(const struct lp_adaptive_settings *settings)
 {
+    lp_stopwatch_init();
     current = *settings;
 }
 
@@ -263,6 +265,9 @@ static void note(struct lp_placed *placed, const struct lp_choice *choice,
     placed->model = (uint8_t)choice->model;
     placed->state = (uint8_t)(choice->arm == LOOMP_TEAM ? gang_state : state);
     placed->work = (float)choice->work.cost;
+    if (!current.trace) {
+        return;
+    }
     placed->inline_cost = (float)choice->inline_cost;
     placed->task_cost = (float)choice->task_cost;
     placed->team_cost = (float)choice->team_cost;
@@ -420,7 +425,7 @@ static void trace(struct lp_learner *learner, const struct lp_placed *placed, ui
         .width = placed->width,
         .reason = placed->reason,
         .loop = learner->index,
-        .at_s = (double)placed->submitted_ns / 1e9,
+        .at_s = (double)(lp_clock_ns() - (lp_stopwatch_ns() - placed->submitted_ns)) / 1e9,
         .cost_s = since(placed->started_ns, placed->ended_ns) / 1e9,
         .wait_s = since(placed->submitted_ns, placed->started_ns) / 1e9,
         .return_s = done_ns ? since(placed->ended_ns, done_ns) / 1e9 : 0,

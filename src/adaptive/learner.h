@@ -41,7 +41,7 @@ struct lp_request {
 /* What is kept of it until it is over, by the job or the decision. */
 struct lp_placed {
     struct lp_site_record *site; /* NULL: none, and the rest means nothing */
-    uint64_t submitted_ns, started_ns, ended_ns;
+    uint64_t submitted_ns, started_ns, ended_ns; /* of lp_stopwatch_ns */
     float ln_size;
     float work, inline_cost, task_cost, team_cost; /* predicted, ns */
     float ready, rate; /* of the loop; events per ns */

@@ -244,9 +244,9 @@ static void begin(struct lp_model *model)
 /* exp(-k / memory), for few calls: 1 - 1 / memory, k times. */
 static double kept_after(unsigned calls, double memory)
 {
-    double once = 1 - 1 / memory, kept = once;
-    while (--calls) {
-        kept *= once;
+    double power = 1 - 1 / memory, kept = 1;
+    for (; calls; calls /= 2, power *= power) {
+        kept *= calls % 2 ? power : 1;
     }
     return kept;
 }

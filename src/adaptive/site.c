@@ -15,7 +15,7 @@
 #include <string.h>
 
 /* Calls between exchanges: few while every call teaches much. */
-enum { FIRST_DUE = 1, MOST_DUE = 64 };
+enum { FIRST_DUE = 1, MOST_DUE = 256 };
 
 /* ---- the registry -------------------------------------------------------------------------------- */
 

@@ -14,6 +14,7 @@
 #include "base/futex.h"
 #include "base/object_pool.h"
 #include "base/self.h"
+#include "base/stopwatch.h"
 #include "base/thread.h"
 #include "loop/load.h"
 #include "placement/topology.h"
@@ -330,7 +331,7 @@ static void on_after_sleep(struct ev_loop *ev, ev_check *watcher, int events)
     (void)events;
     loomp_loop *loop = watcher->data;
     atomic_store_explicit(&loop->state, LOOMP_STATE_BUSY, memory_order_relaxed);
-    loop->turn_ns = lp_now_ns();
+    loop->turn_ns = lp_stopwatch_ns();
     loop->spent_ns = 0;
     /* What is pending is what this turn brings: this callback comes before all others. */
     lp_meter_add(&loop->events, loop->turn_ns, (double)ev_pending_count(ev));

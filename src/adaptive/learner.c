@@ -187,6 +187,9 @@ static struct lp_site_local *local_of(struct lp_learner *learner, struct lp_site
         local = malloc(sizeof *local);
         if (local) {
             lp_site_local_init(local, record, current.policy.mode == LP_FROZEN);
+            if (current.pin) {
+                local->state.pin = current.pin(current.config, record->name);
+            }
             learner->locals[record->id] = local;
         }
     }

@@ -8,6 +8,7 @@
 #include "adaptive/site.h"
 #include "team/pool.h"
 
+#include <loomp/config.h>
 #include <loomp/loop.h>
 
 /* What the settings say. Written before anything that reads it runs. */
@@ -15,6 +16,9 @@ struct lp_adaptive_settings {
     struct lp_policy policy;
     uint64_t seed;
     unsigned trace; /* calls kept per loop */
+    /* What the settings pin a site to; NULL: nothing. The config lasts until the stop. */
+    struct lp_pin (*pin)(const loomp_config *config, const char *name);
+    const loomp_config *config;
 };
 
 /* Start and end of a run; between them the settings stand. Records and what they know stay. */

@@ -397,3 +397,8 @@ void lp_model_adopt(struct lp_model *model, const struct lp_model *other)
     model->below = before.below;
     model->waiting = 0;
 }
+
+void lp_model_restore(struct lp_model *model)
+{
+    solve(model);
+}

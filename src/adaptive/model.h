@@ -71,6 +71,9 @@ bool lp_model_settle(struct lp_model *model, struct lp_model *batch,
 void lp_model_merge(struct lp_model *model, const struct lp_model *batch, bool changed,
                     const struct lp_model_options *options);
 
+/* The rest of a model of which all has been set up to `ln_p95`. */
+void lp_model_restore(struct lp_model *model);
+
 /* Takes what another model knows, but not where that is in looking for a change. */
 void lp_model_adopt(struct lp_model *model, const struct lp_model *other);
 

@@ -180,7 +180,6 @@ void lp_site_local_init(struct lp_site_local *local, struct lp_site_record *reco
     if (frozen) {
         memcpy(local->state.habits, record->merged.habits, sizeof local->state.habits);
     }
-    local->state.pin = record->merged.pin;
     local->state.calls = record->totals.calls;
     local->strikes = atomic_load_explicit(&record->strikes, memory_order_relaxed);
     pthread_mutex_unlock(&record->lock);

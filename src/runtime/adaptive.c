@@ -15,6 +15,8 @@
 #include <errno.h>
 #include <math.h>
 
+enum { MACHINE_NAME_BYTES = 128 };
+
 static double ns_of(const loomp_config *config, enum lp_key key)
 {
     return lp_settings_double(config, key) * 1e3;
@@ -66,7 +68,7 @@ static int load_profile(const struct lp_parts *parts, const char *machine)
 
 int lp_start_adaptive(struct lp_parts *parts)
 {
-    char machine[LP_MACHINE_NAME_BYTES];
+    char machine[MACHINE_NAME_BYTES];
     lp_machine_name(&parts->survey.topology, machine, sizeof machine);
     lp_adaptive_start(&(struct lp_adaptive_settings){
         .policy = policy_of(parts->config),
@@ -87,7 +89,7 @@ void lp_calibrate_adaptive(struct lp_parts *parts)
 
 static int store_profile(const struct lp_parts *parts, const char *path)
 {
-    char machine[LP_MACHINE_NAME_BYTES];
+    char machine[MACHINE_NAME_BYTES];
     lp_machine_name(&parts->survey.topology, machine, sizeof machine);
     return lp_profile_store(path, machine);
 }

@@ -33,6 +33,7 @@ const struct lp_policy lp_policy_defaults = {
 
 enum {
     HIGH_IS_OFFLOADED = 3, /* calls of a site with that hint */
+    TRIAL_CALLS = 100,     /* after which a trial that is not over is forgotten: it has been cancelled */
     TRIAL_EVERY = 256      /* calls, of those whose alternative has not been measured for long */
 };
 
@@ -152,15 +153,32 @@ struct team {
     bool trial;
 };
 
-/* The width after the widest that has not been tried, if it is worth it: half of one that is no worse
- * than twice as wide, as far as that has been seen. A team that is wider than the work is good for, or
- * than the machine has room for, is found out in a few calls, and a site that scales is not tried on
- * few threads. 0: none. */
+/* The first width: half of what the user asks for, which costs a job that scales little, and not ruin
+ * where a team as wide as the machine does not get all its threads at once. */
+static unsigned first_width(unsigned widest)
+{
+    unsigned top = lp_width_model(widest);
+    return top > 1 ? lp_model_width(top - 1) : widest;
+}
+
+static bool is_trying(const struct lp_site_state *site)
+{
+    return site->trying && site->calls < site->trying_until;
+}
+
+/* A width that has not been tried and is worth it: the widest after its half, and then half of one that
+ * is no worse than twice as wide, as far as that has been seen. So a team that is wider than the work is
+ * good for, or than the machine has room for, is found out in a few calls, and a site that scales is not
+ * tried on few threads. One at a time: until its first run is over nobody knows how bad it is.
+ * 0: none. */
 static unsigned untried_width(const struct lp_site_state *site, double ln_size, unsigned widest)
 {
     unsigned top = lp_width_model(widest);
-    if (top < 1 || site->models[top].n <= 0) {
+    if (top < 1 || is_trying(site)) {
         return 0;
+    }
+    if (site->models[top].n <= 0) {
+        return top > 1 && site->models[top - 1].n <= 0 ? 0 : widest;
     }
     double last = guess_known(site, top, ln_size).ln_cost;
     for (unsigned model = top - 1; model >= 1; model--) {
@@ -187,7 +205,8 @@ static struct team best_team(const struct lp_policy *policy, const struct lp_sit
     unsigned widest = widest_of(call, pool);
     struct team team = {INFINITY, 0, widest, false};
     if (nearest(site, LP_WIDTHS, -1) == LP_WIDTHS) {
-        team.trial = true; /* nothing is known: as the user would have it */
+        team.trial = true;
+        team.width = first_width(widest);
         return team;
     }
     unsigned untried = untried_width(site, call->ln_size, widest);
@@ -196,6 +215,13 @@ static struct team best_team(const struct lp_policy *policy, const struct lp_sit
     for (unsigned model = 1;; model++) {
         unsigned width = lp_model_width(model);
         width = width < widest ? width : widest;
+        bool known = site->models[lp_width_model(width)].n > 0;
+        if (!known && is_trying(site)) {
+            if (width == widest) {
+                return team;
+            }
+            continue;
+        }
         struct guess guess = guess_width(site, lp_width_model(width), call->ln_size);
         double drawn = policy->mode == LP_LEARN
                            ? guess.ln_cost + sqrt(guess.variance) * next_normal(&draw)
@@ -209,7 +235,7 @@ static struct team best_team(const struct lp_policy *policy, const struct lp_sit
             team.width = width;
             team.trial = width == untried;
         }
-        if (width == widest || team.trial) {
+        if (width == widest || width == untried) {
             return team;
         }
     }
@@ -425,6 +451,10 @@ void lp_policy_decided(struct lp_site_state *site, const struct lp_call *call,
                        const struct lp_choice *choice)
 {
     site->calls++;
+    if (choice->arm == LOOMP_TEAM && site->models[choice->model].n <= 0) {
+        site->trying = choice->model;
+        site->trying_until = site->calls + TRIAL_CALLS;
+    }
     vote(&site->habits[lp_size_class(call->ln_size)], choice);
 }
 
@@ -445,6 +475,9 @@ bool lp_policy_learn(const struct lp_policy *policy, struct lp_site_state *site,
 {
     if (arm == LOOMP_INLINE && cost_ns > policy->gr3_ns) {
         strike(policy, site, ln_size);
+    }
+    if (model == site->trying) {
+        site->trying = 0;
     }
     return lp_model_learn(&site->models[model], batch, &policy->model, ln_size, cost_ns);
 }

@@ -98,10 +98,10 @@ static struct sim_decision choose(void *data, const struct sim_view *view)
         railed = true;
     }
     if (view->trace->curve != CURVE_SERIAL) {
-        return (struct sim_decision){LOOMP_TEAM, view->width, 0};
+        return (struct sim_decision){LOOMP_TEAM, view->width, 0, false};
     }
-    return railed || there < here ? (struct sim_decision){LOOMP_TASK, 1, 0}
-                                  : (struct sim_decision){LOOMP_INLINE, 1, 0};
+    return railed || there < here ? (struct sim_decision){LOOMP_TASK, 1, 0, false}
+                                  : (struct sim_decision){LOOMP_INLINE, 1, 0, false};
 }
 
 static void learn(void *data, const struct sim_call *call, double done_ns, double handed_ns)

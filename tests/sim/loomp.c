@@ -70,7 +70,8 @@ static struct sim_decision choose(void *self, const struct sim_view *view)
     lp_policy_choose(&player->policy, &loop->site, &call, &view->load, &pool,
                      random_bits(&player->random), &choice);
     lp_policy_decided(&loop->site, &call, &choice);
-    return (struct sim_decision){choice.arm, choice.width, choice.model};
+    bool trial = choice.reason == LOOMP_BY_COLD || choice.reason == LOOMP_BY_TRIAL;
+    return (struct sim_decision){choice.arm, choice.width, choice.model, trial};
 }
 
 static void learn(void *self, const struct sim_call *call, double done_ns, double handed_ns)

@@ -24,16 +24,16 @@ static struct sim_decision choose_inline(void *self, const struct sim_view *view
 {
     (void)self;
     (void)view;
-    return (struct sim_decision){LOOMP_INLINE, 1, 0};
+    return (struct sim_decision){LOOMP_INLINE, 1, 0, false};
 }
 
 static struct sim_decision choose_offload(void *self, const struct sim_view *view)
 {
     (void)self;
     if (view->trace->curve != CURVE_SERIAL) {
-        return (struct sim_decision){LOOMP_TEAM, view->width, 0};
+        return (struct sim_decision){LOOMP_TEAM, view->width, 0, false};
     }
-    return (struct sim_decision){LOOMP_TASK, 1, 0};
+    return (struct sim_decision){LOOMP_TASK, 1, 0, false};
 }
 
 const struct sim_policy always_inline = {"inline", nothing_new, free, choose_inline,
@@ -123,7 +123,7 @@ static double cost_task(const struct oracle *oracle, const struct sim_view *view
 
 static struct sim_decision offload(const struct sim_view *view, double mean, double to_start)
 {
-    struct sim_decision best = {LOOMP_TASK, 1, 0};
+    struct sim_decision best = {LOOMP_TASK, 1, 0, false};
     double least = mean + to_start;
     for (unsigned width = 2; view->trace->curve != CURVE_SERIAL && width <= view->width;
          width *= 2) {
@@ -131,7 +131,7 @@ static struct sim_decision offload(const struct sim_view *view, double mean, dou
             mean * trace_scaled(view->trace, width, view->width) + view->gang_to_start;
         if (cost < least) {
             least = cost;
-            best = (struct sim_decision){LOOMP_TEAM, width, 0};
+            best = (struct sim_decision){LOOMP_TEAM, width, 0, false};
         }
     }
     return best;
@@ -148,7 +148,7 @@ static struct sim_decision oracle_choose(void *self, const struct sim_view *view
     bool may = view->trace->curve == CURVE_SERIAL &&
                (oracle->kind == UNRAILED || !is_railed(oracle, view, mean, square, p95));
     if (may && cost_inline(view, mean, square) <= cost_task(oracle, view, mean)) {
-        return (struct sim_decision){LOOMP_INLINE, 1, 0};
+        return (struct sim_decision){LOOMP_INLINE, 1, 0, false};
     }
     return offload(view, mean, view->to_start);
 }

@@ -57,7 +57,8 @@ struct loop {
     unsigned arrived;   /* calls */
     unsigned index;     /* of the next one that is decided */
     struct trace_call drawn;
-    unsigned bad;
+    unsigned bad, blind;
+    unsigned trials;    /* on their way */
 };
 
 enum worker_state { PARKED, STARTING, SEARCHING, BUSY };
@@ -266,9 +267,12 @@ static void decide(struct sim *sim, struct loop *loop, double at)
     trace_draw(&sim->trace, &loop->costs, loop->index, &loop->drawn);
     view_of(sim, loop, &view);
     struct sim_decision decision = sim->policy->choose(sim->self, &view);
-    if (sim->referee && view.index < JUDGED) {
-        loop->bad += sim->referee->is_bad(sim->referee->self, &view, &decision);
+    if (sim->referee && view.index < JUDGED &&
+        sim->referee->is_bad(sim->referee->self, &view, &decision)) {
+        loop->bad += loop->trials == 0;
+        loop->blind += loop->trials > 0;
     }
+    loop->trials += decision.trial;
     struct job *job = need(calloc(1, sizeof *job));
     job->record = (struct sim_call){
         .call = loop->drawn,
@@ -350,6 +354,7 @@ static void is_over(struct sim *sim, struct job *job)
     sim->policy->learn(sim->self, record, sim->now, handed);
     sim->result->latency[record->index] += sim->now - record->at;
     sim->result->by_call[record->index] += sim->now - record->at;
+    sim->loops[record->loop].trials -= record->decision.trial;
     sim->over++;
     free(job);
 }
@@ -556,6 +561,9 @@ static void end_loop(struct sim *sim, struct loop *loop)
     free(loop->items);
     if (loop->bad > sim->result->bad) {
         sim->result->bad = loop->bad;
+    }
+    if (loop->blind > sim->result->blind) {
+        sim->result->blind = loop->blind;
     }
 }
 

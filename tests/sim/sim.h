@@ -44,6 +44,7 @@ struct sim_view {
 struct sim_decision {
     uint32_t arm, width;
     unsigned model;         /* that learns from it */
+    bool trial;             /* made to learn what it costs, because nobody knows */
 };
 
 /* A call that is over. */
@@ -78,7 +79,8 @@ struct sim_result {
     uint16_t width[SIM_MOST_CALLS];
     double run[SIM_MOST_CALLS];      /* ns, of the first loop */
     uint64_t size[SIM_MOST_CALLS];
-    unsigned bad;                    /* of the first 100 of a loop, most of any: see sim_watch */
+    unsigned bad;                    /* of the first 100 of a loop, most of any loop: see sim_referee */
+    unsigned blind;                  /* bad ones besides, decided while a trial was on its way */
     double event_p99;                /* ns, of the small events of all loops */
     uint64_t events;
 };

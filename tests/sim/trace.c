@@ -77,6 +77,7 @@ const struct trace traces[] = {
      .workers = 4, .background = 0.85, .load = 0.3, .stationary = true},
     {.name = "one worker, 100 us", .shape = TRACE_CONSTANT, .cost_ns = 100 * US, .workers = 1,
      .stationary = true},
+    GANG("gang that scales, 20 us", 20 * US, CURVE_SCALES),
     GANG("gang that scales, 4 ms", 4 * MS, CURVE_SCALES),
     GANG("gang that saturates, 2 ms", 2 * MS, CURVE_SATURATES),
     GANG("gang, slow at full width", 500 * US, CURVE_PATHOLOGICAL),

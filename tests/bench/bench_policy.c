@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* What the adaptive policy loses to the oracles, and what others lose, on the traces of tests/sim in
- * virtual time: the sum of the latencies of all calls and of all small events. Usage:
- * bench_policy [FIRST_SEED SEEDS [SVG [RECORDED_TRACE]]]; the policy was tuned on seeds 1 to 100, and what is
- * printed without arguments is of seeds that it was not tuned on. */
+/* What the adaptive policy loses to the oracles, and what others lose, on the traces of tests/sim
+ * in virtual time: the sum of the latencies of all calls and of all small events. Usage:
+ * bench_policy [FIRST_SEED SEEDS [SVG [RECORDED_TRACE]]]; the policy was tuned on seeds 1 to 100,
+ * and what is printed without arguments is of seeds that it was not tuned on. */
 #include "sim/score.h"
 
 #include <stdio.h>
@@ -18,8 +18,7 @@ enum {
 static struct score scores[MOST_TRACES];
 static unsigned score_count;
 
-static double percent(const struct score *score, enum score_policy policy,
-                      enum score_window window)
+static double percent(const struct score *score, enum score_policy policy, enum score_window window)
 {
     return 100 * score_regret(score, policy, SCORE_ORACLE, window);
 }
@@ -28,7 +27,8 @@ static void print_header(uint64_t first_seed, unsigned seeds)
 {
     printf("Regret in %% of the informed oracle, which obeys the rails; seeds %llu to %llu.\n"
            "Columns of calls 1 to 1,000 but for the one with the name 101-; bad: of the first 100\n"
-           "calls those of more than twice the better arm's cost (+ those that were decided while a trial\n"
+           "calls those of more than twice the better arm's cost (+ those that were decided while "
+           "a trial\n"
            "was on its way); inline: share of the calls; p99 of the small events in us.\n\n",
            (unsigned long long)first_seed, (unsigned long long)first_seed + seeds - 1);
     printf("%-26s %8s %7s %8s %8s %8s %8s %7s %7s %5s %7s %5s %5s\n", "trace", "us/call", "unrail.",
@@ -38,7 +38,8 @@ static void print_header(uint64_t first_seed, unsigned seeds)
 
 static void print_score(const struct score *s)
 {
-    double calls = (double)s->trace.loops * s->seeds * (s->trace.calls < 1000 ? s->trace.calls : 1000);
+    double calls =
+        (double)s->trace.loops * s->seeds * (s->trace.calls < 1000 ? s->trace.calls : 1000);
     printf("%-26s %8.1f %7.1f %8.1f %8.1f %8.1f %8.1f %7.2f %7.2f %2u+%-2u %6.0f%% %5.0f %5.0f\n",
            s->trace.name, s->total[SCORE_ORACLE][SCORE_ALL] / calls / 1e3,
            percent(s, SCORE_UNRAILED, SCORE_ALL), percent(s, SCORE_CLAIRVOYANT, SCORE_ALL),
@@ -48,7 +49,8 @@ static void print_score(const struct score *s)
            s->event_p99[SCORE_LOOMP] / 1e3, s->event_p99[SCORE_OFFLOAD] / 1e3);
 }
 
-/* ---- the drawing --------------------------------------------------------------------------------- */
+/* ---- the drawing
+ * --------------------------------------------------------------------------------- */
 
 #define ROW 34
 #define LEFT 210
@@ -101,14 +103,15 @@ static int draw(const char *path)
         perror(path);
         return 1;
     }
-    fprintf(out,
-            "<svg xmlns='http://www.w3.org/2000/svg' width='%d' height='%u' "
-            "font-family='sans-serif' font-size='12'>\n<rect width='100%%' height='100%%' "
-            "fill='white'/>\n<text x='%d' y='22' font-size='15'>Regret against the informed oracle, "
-            "calls 1 to 1,000: <tspan fill='#e0a030'>inline</tspan>, <tspan fill='#5080c0'>offload"
-            "</tspan>, <tspan fill='#999999'>ancestor</tspan>, <tspan fill='#207040'>loomp</tspan>"
-            "</text>\n",
-            LEFT + PLOT + RIGHT, TOP + score_count * ROW + 10, LEFT - 190);
+    fprintf(
+        out,
+        "<svg xmlns='http://www.w3.org/2000/svg' width='%d' height='%u' "
+        "font-family='sans-serif' font-size='12'>\n<rect width='100%%' height='100%%' "
+        "fill='white'/>\n<text x='%d' y='22' font-size='15'>Regret against the informed oracle, "
+        "calls 1 to 1,000: <tspan fill='#e0a030'>inline</tspan>, <tspan fill='#5080c0'>offload"
+        "</tspan>, <tspan fill='#999999'>ancestor</tspan>, <tspan fill='#207040'>loomp</tspan>"
+        "</text>\n",
+        LEFT + PLOT + RIGHT, TOP + score_count * ROW + 10, LEFT - 190);
     draw_scale(out, score_count);
     for (unsigned i = 0; i < score_count; i++) {
         draw_row(out, &scores[i], TOP + i * (double)ROW);

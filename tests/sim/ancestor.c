@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The policy that came before this library, from its description: for each of two arms a decayed mean of
- * ln us, Thompson sampling between them, pressure as a factor of the inline arm, and guard rails on a
- * moving average of all runs. Its drift towards zero is left out: here the mean is a weighted mean. */
+/* The policy that came before this library, from its description: for each of two arms a decayed
+ * mean of ln us, Thompson sampling between them, pressure as a factor of the inline arm, and guard
+ * rails on a moving average of all runs. Its drift towards zero is left out: here the mean is a
+ * weighted mean. */
 #include "policies.h"
 
 #include <stdlib.h>
@@ -11,7 +12,10 @@
 #define STRIKE_DECAY 0.993
 #define PRIOR_VARIANCE 1.0
 
-enum { HOLDS = 5, FORCED = 3 };
+enum {
+    HOLDS = 5,
+    FORCED = 3
+};
 
 struct arm {
     double n, mean, squares; /* of ln us; squares about the mean */
@@ -19,11 +23,11 @@ struct arm {
 
 struct site {
     struct arm arms[2]; /* inline, offload */
-    double average_us;  /* 0: nothing yet */
+    double average_us;
     double strikes;
     unsigned forced;
-    double rate, baseline; /* of calls, per ns */
-    uint64_t last_ns;
+    double lately, before; /* calls, counted over a short and a long time */
+    uint64_t first_ns, last_ns;
 };
 
 struct ancestor {
@@ -32,9 +36,9 @@ struct ancestor {
     unsigned loops;
 };
 
-static void *new(const struct trace *trace, uint64_t seed)
+static void *new (const struct trace *trace, uint64_t seed)
 {
-    static const double hints_us[] = {0, 30, 200, 1000};
+    static const double hints_us[] = {200, 30, 200, 1000};
     struct ancestor *self = calloc(1, sizeof *self);
     if (!self) {
         abort();
@@ -46,7 +50,8 @@ static void *new(const struct trace *trace, uint64_t seed)
     return self;
 }
 
-/* From the posterior of the arm's mean; an arm without samples is as likely to be as its hint says. */
+/* From the posterior of the arm's mean; an arm without samples is as likely to be as its hint says.
+ */
 static double draw(struct ancestor *self, const struct arm *arm, double hint_us)
 {
     double n = arm->n + 1;
@@ -55,21 +60,30 @@ static double draw(struct ancestor *self, const struct arm *arm, double hint_us)
     return mean + sqrt(variance / n) * random_normal(&self->random);
 }
 
-/* Calls per time, of late and for long. */
+#define LATELY_NS 1e7
+#define BEFORE_NS 1e9
+
+/* A call counts, and those before it a bit less. */
 static void meet(struct site *site, uint64_t now_ns)
 {
-    if (site->last_ns) {
-        double gap = fmax((double)(now_ns - site->last_ns), 1);
-        site->rate += (1 / gap - site->rate) * fmin(1, gap / 1e7);
-        site->baseline += (1 / gap - site->baseline) * fmin(1, gap / 1e9);
-    }
+    site->first_ns = site->first_ns ? site->first_ns : now_ns;
+    double gap = site->last_ns ? (double)(now_ns - site->last_ns) : 0;
+    site->lately = site->lately * exp(-gap / LATELY_NS) + 1;
+    site->before = site->before * exp(-gap / BEFORE_NS) + 1;
     site->last_ns = now_ns;
+}
+
+/* A count as a rate: of the time that it has counted for. */
+static double rate_of(double count, double age, double time)
+{
+    return count / (time * (1 - exp(-fmax(age, 1) / time)));
 }
 
 static double pressure_of(const struct ancestor *self, const struct sim_view *view)
 {
     const struct site *site = &self->site;
-    double spawned = site->baseline > 0 ? site->rate / site->baseline : 1;
+    double age = (double)(site->last_ns - site->first_ns);
+    double spawned = rate_of(site->lately, age, LATELY_NS) / rate_of(site->before, age, BEFORE_NS);
     return fmin(0.7 * view->in_flight / self->loops + 0.3 * spawned, 10);
 }
 
@@ -88,20 +102,20 @@ static struct sim_decision choose(void *data, const struct sim_view *view)
     bool railed = site->average_us > 250 || (pressure > 3 && site->average_us > 100) ||
                   site->strikes >= 0.5 ||
                   (self->loops == 1 && !(site->average_us < 50 && pressure < 0.5));
-    double hint = site->average_us > 0 ? site->average_us : 200;
-    double here = exp(draw(self, &site->arms[0], hint)) * (1 + 0.15 * pressure);
-    double there = exp(draw(self, &site->arms[1], hint));
+    double here = exp(draw(self, &site->arms[0], site->average_us)) * (1 + 0.15 * pressure);
+    double there = exp(draw(self, &site->arms[1], site->average_us));
     there *= overhead(there);
     site->strikes *= STRIKE_DECAY;
     if (site->forced) {
         site->forced--;
         railed = true;
     }
-    if (view->trace->curve != CURVE_SERIAL) {
-        return (struct sim_decision){LOOMP_TEAM, view->width, 0, false};
+    if (!railed && here <= there) {
+        return (struct sim_decision){LOOMP_INLINE, 1, 0, false};
     }
-    return railed || there < here ? (struct sim_decision){LOOMP_TASK, 1, 0, false}
-                                  : (struct sim_decision){LOOMP_INLINE, 1, 0, false};
+    return view->trace->curve == CURVE_SERIAL
+               ? (struct sim_decision){LOOMP_TASK, 1, 0, false}
+               : (struct sim_decision){LOOMP_TEAM, view->width, 0, false};
 }
 
 static void learn(void *data, const struct sim_call *call, double done_ns, double handed_ns)
@@ -117,7 +131,7 @@ static void learn(void *data, const struct sim_call *call, double done_ns, doubl
     arm->n = arm->n * DECAY + 1;
     arm->mean += before / arm->n;
     arm->squares = arm->squares * DECAY + before * (log(us) - arm->mean);
-    site->average_us += site->average_us > 0 ? ALPHA * (us - site->average_us) : us;
+    site->average_us += ALPHA * (us - site->average_us);
     if (here && us > 1000) {
         site->strikes += 1;
     }

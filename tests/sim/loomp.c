@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The policy of src/adaptive in the simulator: what it sees and learns is what the scheduler sees and
- * measures; each loop has its own knowledge. */
+/* The policy of src/adaptive in the simulator: what it sees and learns is what the scheduler sees
+ * and measures; each loop has its own knowledge. */
 #include "policies.h"
 
 #include "adaptive/handover.h"
@@ -55,7 +55,7 @@ static struct sim_decision choose(void *self, const struct sim_view *view)
         .ln_size = lp_ln_size(view->call->size),
         .hint = view->trace->hint,
         .kind = serial ? LOOMP_SERIAL : LOOMP_TASKS,
-        .may_inline = serial,
+        .may_inline = true,
     };
     struct lp_pool_load pool = {
         .width = view->width,

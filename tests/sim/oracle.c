@@ -41,9 +41,14 @@ const struct sim_policy always_inline = {"inline", nothing_new, free, choose_inl
 const struct sim_policy always_offload = {"offload", nothing_new, free, choose_offload,
                                           nothing_learnt};
 
-/* ---- oracles ------------------------------------------------------------------------------------- */
+/* ---- oracles
+ * ------------------------------------------------------------------------------------- */
 
-enum oracle_kind { INFORMED, CLAIRVOYANT, UNRAILED };
+enum oracle_kind {
+    INFORMED,
+    CLAIRVOYANT,
+    UNRAILED
+};
 
 /* What rail 3 remembers, of each loop. */
 struct strikes {
@@ -53,7 +58,7 @@ struct strikes {
 
 struct oracle {
     enum oracle_kind kind;
-    double to_done;     /* mean of what has been seen */
+    double to_done; /* mean of what has been seen */
     unsigned done;
     struct strikes strikes[16];
 };
@@ -121,16 +126,22 @@ static double cost_task(const struct oracle *oracle, const struct sim_view *view
            oracle->to_done;
 }
 
-static struct sim_decision offload(const struct sim_view *view, double mean, double to_start)
+static double cost_team(const struct oracle *oracle, const struct sim_view *view, double mean)
+{
+    return cost_task(oracle, view, mean) - view->to_start + view->gang_to_start;
+}
+
+static struct sim_decision offload(const struct oracle *oracle, const struct sim_view *view,
+                                   double mean, double *cost)
 {
     struct sim_decision best = {LOOMP_TASK, 1, 0, false};
-    double least = mean + to_start;
+    *cost = cost_task(oracle, view, mean);
     for (unsigned width = 2; view->trace->curve != CURVE_SERIAL && width <= view->width;
          width *= 2) {
-        double cost =
-            mean * trace_scaled(view->trace, width, view->width) + view->gang_to_start;
-        if (cost < least) {
-            least = cost;
+        double scaled = mean * trace_scaled(view->trace, width, view->width);
+        double here = cost_team(oracle, view, scaled);
+        if (here < *cost) {
+            *cost = here;
             best = (struct sim_decision){LOOMP_TEAM, width, 0, false};
         }
     }
@@ -145,12 +156,13 @@ static struct sim_decision oracle_choose(void *self, const struct sim_view *view
     double mean = all ? call->cost_ns : call->mean;
     double square = all ? call->cost_ns * call->cost_ns : call->square;
     double p95 = all ? call->cost_ns : call->p95;
-    bool may = view->trace->curve == CURVE_SERIAL &&
-               (oracle->kind == UNRAILED || !is_railed(oracle, view, mean, square, p95));
-    if (may && cost_inline(view, mean, square) <= cost_task(oracle, view, mean)) {
+    bool may = oracle->kind == UNRAILED || !is_railed(oracle, view, mean, square, p95);
+    double cost;
+    struct sim_decision best = offload(oracle, view, mean, &cost);
+    if (may && cost_inline(view, mean, square) <= cost) {
         return (struct sim_decision){LOOMP_INLINE, 1, 0, false};
     }
-    return offload(view, mean, view->to_start);
+    return best;
 }
 
 static void strike(struct oracle *oracle, const struct sim_call *call)
@@ -184,7 +196,8 @@ const struct sim_policy clairvoyant_oracle = {"clairvoyant oracle", clairvoyant_
 const struct sim_policy unrailed_oracle = {"oracle without rails", unrailed_new, free,
                                            oracle_choose, oracle_learn};
 
-/* ---- the referee --------------------------------------------------------------------------------- */
+/* ---- the referee
+ * --------------------------------------------------------------------------------- */
 
 /* What this very call costs everybody if it goes there. */
 static double realised(const struct oracle *oracle, const struct sim_view *view,
@@ -196,7 +209,7 @@ static double realised(const struct oracle *oracle, const struct sim_view *view,
     }
     if (decision->arm == LOOMP_TEAM) {
         cost *= trace_scaled(view->trace, decision->width, view->width);
-        return cost_task(oracle, view, cost) - view->to_start + view->gang_to_start;
+        return cost_team(oracle, view, cost);
     }
     return cost_task(oracle, view, cost);
 }

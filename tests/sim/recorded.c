@@ -41,9 +41,8 @@ static bool read_row(char *line, const int positions[COLUMNS], struct trace_row 
             char *end = text;
             if (positions[i] == position) {
                 values[i] = strtod(text, &end);
-                found |= end != text && *end == 0 && isfinite(values[i]) && values[i] >= 0
-                             ? 1 << i
-                             : 0;
+                found |=
+                    end != text && *end == 0 && isfinite(values[i]) && values[i] >= 0 ? 1 << i : 0;
             }
         }
     }

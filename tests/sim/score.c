@@ -12,10 +12,14 @@ enum {
 };
 
 const struct sim_policy *const score_policies[SCORE_POLICIES] = {
-    [SCORE_ORACLE] = &informed_oracle,   [SCORE_UNRAILED] = &unrailed_oracle,
-    [SCORE_CLAIRVOYANT] = &clairvoyant_oracle, [SCORE_INLINE] = &always_inline,
-    [SCORE_OFFLOAD] = &always_offload,   [SCORE_ANCESTOR] = &ancestor,
-    [SCORE_LOOMP] = &loomp_policy,       [SCORE_WEIGHTED] = &loomp_io_weight_10,
+    [SCORE_ORACLE] = &informed_oracle,
+    [SCORE_UNRAILED] = &unrailed_oracle,
+    [SCORE_CLAIRVOYANT] = &clairvoyant_oracle,
+    [SCORE_INLINE] = &always_inline,
+    [SCORE_OFFLOAD] = &always_offload,
+    [SCORE_ANCESTOR] = &ancestor,
+    [SCORE_LOOMP] = &loomp_policy,
+    [SCORE_WEIGHTED] = &loomp_io_weight_10,
 };
 
 static double sum(const struct sim_result *result, unsigned first, unsigned end)
@@ -45,8 +49,8 @@ unsigned score_repeated(const struct sim_result *result)
 {
     unsigned repeated = 0;
     for (unsigned i = 0; i < result->calls; i++) {
-        for (unsigned before = i > LEARNT ? i - LEARNT : 0;
-             before < i && is_long(result, i); before++) {
+        for (unsigned before = i > LEARNT ? i - LEARNT : 0; before < i && is_long(result, i);
+             before++) {
             double apart = fabs(lp_ln_size(result->size[i]) - lp_ln_size(result->size[before]));
             if (is_long(result, before) && apart <= log(2)) {
                 repeated++;
@@ -109,7 +113,7 @@ double score_regret(const struct score *score, enum score_policy policy, enum sc
 enum score_policy score_best_fixed(const struct score *score, enum score_window window)
 {
     return score->total[SCORE_INLINE][window] < score->total[SCORE_OFFLOAD][window] ? SCORE_INLINE
-                                                                                     : SCORE_OFFLOAD;
+                                                                                    : SCORE_OFFLOAD;
 }
 
 enum score_policy score_best_simple(const struct score *score, enum score_window window)

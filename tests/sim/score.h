@@ -51,8 +51,8 @@ enum score_policy score_best_simple(const struct score *score, enum score_window
 /* The better of always-inline and always-offload. */
 enum score_policy score_best_fixed(const struct score *score, enum score_window window);
 
-/* Inline runs beyond 1 ms that came less than 100 calls after another one whose size was within a factor
- * of 2. */
+/* Inline runs beyond 1 ms that came less than 100 calls after another one whose size was within a
+ * factor of 2. */
 unsigned score_repeated(const struct sim_result *result);
 
 #endif

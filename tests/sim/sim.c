@@ -18,7 +18,11 @@ enum {
 /* Loops run for so long before the site is used, so that their meters know them. */
 #define BEFORE_NS 3e8
 
-enum item_kind { EVENT, CALL, COMPLETION };
+enum item_kind {
+    EVENT,
+    CALL,
+    COMPLETION
+};
 
 /* What waits for a loop. */
 struct item {
@@ -30,7 +34,7 @@ struct item {
 
 struct job {
     struct sim_call record;
-    bool foreign;       /* of nobody in the trace */
+    bool foreign; /* of nobody in the trace */
     struct job *next;
 };
 
@@ -39,29 +43,38 @@ struct queue {
     unsigned length;
 };
 
-enum loop_state { ASLEEP, WAKING, RUNNING };
+enum loop_state {
+    ASLEEP,
+    WAKING,
+    RUNNING
+};
 
 struct loop {
     enum loop_state state;
     double until;
     struct item *items; /* a ring */
     size_t room, first, count;
-    unsigned turn;      /* items left of it */
+    unsigned turn; /* items left of it */
     double spent;
-    struct item now;    /* that it handles */
-    struct job *job;    /* and its job: a call that was decided, or is back */
+    struct item now; /* that it handles */
+    struct job *job; /* and its job: a call that was decided, or is back */
     struct lp_meter meter;
     struct random events, calls, costs;
     double events_on, calls_on; /* next arrivals, on the clock of bursts */
     double next_event, next_call;
-    unsigned arrived;   /* calls */
-    unsigned index;     /* of the next one that is decided */
+    unsigned arrived; /* calls */
+    unsigned index;   /* of the next one that is decided */
     struct trace_call drawn;
     unsigned bad, blind;
-    unsigned trials;    /* on their way */
+    unsigned trials; /* on their way */
 };
 
-enum worker_state { PARKED, STARTING, SEARCHING, BUSY };
+enum worker_state {
+    PARKED,
+    STARTING,
+    SEARCHING,
+    BUSY
+};
 
 struct worker {
     enum worker_state state;
@@ -94,7 +107,8 @@ static void *need(void *memory)
     return memory;
 }
 
-/* ---- queues -------------------------------------------------------------------------------------- */
+/* ---- queues
+ * -------------------------------------------------------------------------------------- */
 
 static void push(struct queue *queue, struct job *job)
 {
@@ -141,7 +155,8 @@ static struct item pop_item(struct loop *loop)
     return item;
 }
 
-/* ---- arrivals ------------------------------------------------------------------------------------ */
+/* ---- arrivals
+ * ------------------------------------------------------------------------------------ */
 
 /* From the time that counts only bursts to that of the world. */
 static double at_of(const struct sim *sim, double on)
@@ -191,7 +206,8 @@ static void next_call(struct sim *sim, struct loop *loop)
     }
 }
 
-/* ---- loops --------------------------------------------------------------------------------------- */
+/* ---- loops
+ * --------------------------------------------------------------------------------------- */
 
 static void arrive(struct sim *sim, struct loop *loop, const struct item *item)
 {
@@ -245,11 +261,13 @@ static void view_of(struct sim *sim, struct loop *loop, struct sim_view *view)
         .now_ns = (uint64_t)sim->now,
         .trace = &sim->trace,
         .call = &loop->drawn,
-        .load = {.ready = loop->turn, .rate = lp_meter_rate(&loop->meter), .spent_ns = loop->spent,
+        .load = {.ready = loop->turn,
+                 .rate = lp_meter_rate(&loop->meter),
+                 .spent_ns = loop->spent,
                  .alone = sim->trace.loops == 1},
         .pool_state = lp_pool_state(searching, parked, sim->tasks.length, workers),
-        .gang_state = lp_pool_state(false, !sim->team.job,
-                                    sim->gangs.length + (sim->team.job != NULL), 1),
+        .gang_state =
+            lp_pool_state(false, !sim->team.job, sim->gangs.length + (sim->team.job != NULL), 1),
         .width = workers,
         .backlog = (double)sim->tasks.length / workers,
         .in_flight = sim->in_flight,
@@ -379,7 +397,8 @@ static void loop_is_due(struct sim *sim, struct loop *loop)
     go_on(sim, loop);
 }
 
-/* ---- the pool ------------------------------------------------------------------------------------ */
+/* ---- the pool
+ * ------------------------------------------------------------------------------------ */
 
 static void gang_goes_on(struct sim *sim)
 {
@@ -436,9 +455,8 @@ static void worker_is_due(struct sim *sim, struct worker *worker)
     }
     if (worker->state == BUSY) {
         finish(sim, worker->job);
-        *worker = sim->tasks.length
-                      ? (struct worker){STARTING, sim->now + SIM_TAKE_NS, NULL}
-                      : (struct worker){SEARCHING, sim->now + SIM_SEARCH_NS, NULL};
+        *worker = sim->tasks.length ? (struct worker){STARTING, sim->now + SIM_TAKE_NS, NULL}
+                                    : (struct worker){SEARCHING, sim->now + SIM_SEARCH_NS, NULL};
         return;
     }
     struct job *job = pop(&sim->tasks);
@@ -462,9 +480,8 @@ static void team_is_due(struct sim *sim)
 static void next_foreign(struct sim *sim)
 {
     double rate = sim->trace.background * sim->trace.workers / 100e3;
-    sim->next_foreign = rate > 0
-                            ? sim->next_foreign + random_exponential(&sim->foreign) / rate
-                            : INFINITY;
+    sim->next_foreign =
+        rate > 0 ? sim->next_foreign + random_exponential(&sim->foreign) / rate : INFINITY;
 }
 
 static void submit_foreign(struct sim *sim)
@@ -476,7 +493,8 @@ static void submit_foreign(struct sim *sim)
     next_foreign(sim);
 }
 
-/* ---- a run --------------------------------------------------------------------------------------- */
+/* ---- a run
+ * --------------------------------------------------------------------------------------- */
 
 static void begin_loop(struct sim *sim, unsigned index, uint64_t seed)
 {
@@ -507,7 +525,15 @@ static void call_arrives(struct sim *sim, struct loop *loop)
 /* Whatever is due next is done. */
 static void step(struct sim *sim)
 {
-    enum { NOBODY, AN_EVENT, A_CALL, A_LOOP, A_WORKER, THE_TEAM, FOREIGN } who = NOBODY;
+    enum {
+        NOBODY,
+        AN_EVENT,
+        A_CALL,
+        A_LOOP,
+        A_WORKER,
+        THE_TEAM,
+        FOREIGN
+    } who = NOBODY;
     unsigned which = 0;
     double next = INFINITY;
 #define SOONER(kind, index, time)                                                                  \
@@ -581,7 +607,8 @@ static double percentile(const struct sim *sim, double share)
 {
     uint64_t below = 0;
     unsigned bin = 0;
-    while (bin < BINS - 1 && (double)(below += sim->bins[bin]) < share * (double)sim->result->events) {
+    while (bin < BINS - 1 &&
+           (double)(below += sim->bins[bin]) < share * (double)sim->result->events) {
         bin++;
     }
     return pow(1.05, bin + 0.5);
@@ -594,7 +621,7 @@ void sim_run(const struct trace *trace, const struct sim_policy *policy, uint64_
     memset(result, 0, sizeof *result);
     sim->trace = trace_world(trace);
     sim->policy = policy;
-    sim->self = policy->new(&sim->trace, seed);
+    sim->self = policy->new (&sim->trace, seed);
     sim->referee = referee;
     sim->result = result;
     sim->begin = BEFORE_NS;

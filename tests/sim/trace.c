@@ -16,16 +16,28 @@ enum {
     STEP_CALLS = 1500
 };
 
-#define CONSTANT(text, ns) {.name = text, .shape = TRACE_CONSTANT, .cost_ns = ns, .stationary = true}
+#define CONSTANT(text, ns)                                                                         \
+    {                                                                                              \
+        .name = text, .shape = TRACE_CONSTANT, .cost_ns = ns, .stationary = true                   \
+    }
 #define STEP(text, before, after)                                                                  \
-    {.name = text, .shape = TRACE_STEP, .cost_ns = before, .other_ns = after, .step_at = STEP_AT,  \
-     .sigma = 0.1, .calls = STEP_CALLS}
+    {                                                                                              \
+        .name = text, .shape = TRACE_STEP, .cost_ns = before, .other_ns = after,                   \
+        .step_at = STEP_AT, .sigma = 0.1, .calls = STEP_CALLS                                      \
+    }
 #define GANG(text, ns, how)                                                                        \
-    {.name = text, .shape = TRACE_CONSTANT, .cost_ns = ns, .stationary = true, .curve = how,       \
-     .workers = 16, .sigma = 0.05}
+    {                                                                                              \
+        .name = text, .shape = TRACE_CONSTANT, .cost_ns = ns, .stationary = true, .curve = how,    \
+        .workers = 16, .sigma = 0.05                                                               \
+    }
 
 const struct trace traces[] = {
     CONSTANT("constant 1 us", 1 * US),
+    {.name = "1 us, 200,000 a second",
+     .shape = TRACE_CONSTANT,
+     .cost_ns = 1 * US,
+     .most_per_second = 200e3,
+     .stationary = true},
     CONSTANT("constant 5 us", 5 * US),
     CONSTANT("constant 20 us", 20 * US),
     CONSTANT("constant 50 us", 50 * US),
@@ -36,46 +48,125 @@ const struct trace traces[] = {
     CONSTANT("constant 300 us", 300 * US),
     CONSTANT("constant 1 ms", 1 * MS),
     CONSTANT("constant 10 ms", 10 * MS),
-    {.name = "HIGH, 2 ms", .shape = TRACE_CONSTANT, .cost_ns = 2 * MS, .hint = LOOMP_HINT_HIGH,
+    {.name = "HIGH, 2 ms",
+     .shape = TRACE_CONSTANT,
+     .cost_ns = 2 * MS,
+     .hint = LOOMP_HINT_HIGH,
      .stationary = true},
-    {.name = "log-normal, 30 us", .shape = TRACE_LOG_NORMAL, .cost_ns = 30 * US, .sigma = 1,
+    {.name = "log-normal, 30 us",
+     .shape = TRACE_LOG_NORMAL,
+     .cost_ns = 30 * US,
+     .sigma = 1,
      .stationary = true},
-    {.name = "log-normal, 200 us", .shape = TRACE_LOG_NORMAL, .cost_ns = 200 * US, .sigma = 1,
+    {.name = "log-normal, 200 us",
+     .shape = TRACE_LOG_NORMAL,
+     .cost_ns = 200 * US,
+     .sigma = 1,
      .stationary = true},
-    {.name = "5 us or 2 ms", .shape = TRACE_TWO_COSTS, .cost_ns = 5 * US, .other_ns = 2 * MS,
-     .share = 0.1, .stationary = true},
-    {.name = "20 or 150 us", .shape = TRACE_TWO_COSTS, .cost_ns = 20 * US, .other_ns = 150 * US,
-     .share = 0.3, .stationary = true},
-    {.name = "by size, 20 ns to 2 ms", .shape = TRACE_BY_SIZE, .cost_ns = 20, .other_ns = 2 * MS,
-     .sigma = 0.15, .stationary = true},
-    {.name = "by size, 10 us to 500 us", .shape = TRACE_BY_SIZE, .cost_ns = 10 * US,
-     .other_ns = 500 * US, .sigma = 0.3, .stationary = true},
-    {.name = "drift, 20 us to 2 ms", .shape = TRACE_DRIFT, .cost_ns = 20 * US, .other_ns = 2 * MS,
+    {.name = "5 us or 2 ms",
+     .shape = TRACE_TWO_COSTS,
+     .cost_ns = 5 * US,
+     .other_ns = 2 * MS,
+     .share = 0.1,
+     .stationary = true},
+    {.name = "20 or 150 us",
+     .shape = TRACE_TWO_COSTS,
+     .cost_ns = 20 * US,
+     .other_ns = 150 * US,
+     .share = 0.3,
+     .stationary = true},
+    {.name = "by size, 20 ns to 2 ms",
+     .shape = TRACE_BY_SIZE,
+     .cost_ns = 20,
+     .other_ns = 2 * MS,
+     .sigma = 0.15,
+     .stationary = true},
+    {.name = "by size, 10 us to 500 us",
+     .shape = TRACE_BY_SIZE,
+     .cost_ns = 10 * US,
+     .other_ns = 500 * US,
+     .sigma = 0.3,
+     .stationary = true},
+    {.name = "drift, 20 us to 2 ms",
+     .shape = TRACE_DRIFT,
+     .cost_ns = 20 * US,
+     .other_ns = 2 * MS,
      .sigma = 0.1},
-    {.name = "drift, 1 ms to 10 us", .shape = TRACE_DRIFT, .cost_ns = 1 * MS, .other_ns = 10 * US,
+    {.name = "drift, 1 ms to 10 us",
+     .shape = TRACE_DRIFT,
+     .cost_ns = 1 * MS,
+     .other_ns = 10 * US,
      .sigma = 0.1},
     STEP("step, 30 us to 300 us", 30 * US, 300 * US),
     STEP("step, 500 us to 50 us", 500 * US, 50 * US),
     STEP("step, 100 us to 1 ms", 100 * US, 1 * MS),
-    {.name = "bursts, 50 us", .shape = TRACE_LOG_NORMAL, .cost_ns = 50 * US, .sigma = 0.3,
-     .on_ns = 10 * MS, .off_ns = 40 * MS, .stationary = true},
-    {.name = "bursts, 5 us or 500 us", .shape = TRACE_TWO_COSTS, .cost_ns = 5 * US,
-     .other_ns = 500 * US, .share = 0.2, .on_ns = 10 * MS, .off_ns = 40 * MS, .stationary = true},
-    {.name = "4 loops, 20 us", .shape = TRACE_LOG_NORMAL, .cost_ns = 20 * US, .sigma = 0.3,
-     .loops = 4, .stationary = true},
-    {.name = "4 loops, 150 us", .shape = TRACE_LOG_NORMAL, .cost_ns = 150 * US, .sigma = 0.3,
-     .loops = 4, .stationary = true},
-    {.name = "4 loops, 5 us or 2 ms", .shape = TRACE_TWO_COSTS, .cost_ns = 5 * US,
-     .other_ns = 2 * MS, .share = 0.1, .loops = 4, .stationary = true},
-    {.name = "quiet loop, 100 us", .shape = TRACE_LOG_NORMAL, .cost_ns = 100 * US, .sigma = 0.3,
-     .event_rate = 100, .load = 0.05, .stationary = true},
-    {.name = "busy loop, 50 us", .shape = TRACE_LOG_NORMAL, .cost_ns = 50 * US, .sigma = 0.3,
-     .event_rate = 50000, .stationary = true},
-    {.name = "saturated pool, 50 us", .shape = TRACE_LOG_NORMAL, .cost_ns = 50 * US, .sigma = 0.3,
-     .workers = 1, .background = 0.9, .load = 0.05, .stationary = true},
-    {.name = "saturated pool, 1 ms", .shape = TRACE_LOG_NORMAL, .cost_ns = 1 * MS, .sigma = 0.3,
-     .workers = 4, .background = 0.85, .load = 0.3, .stationary = true},
-    {.name = "one worker, 100 us", .shape = TRACE_CONSTANT, .cost_ns = 100 * US, .workers = 1,
+    {.name = "bursts, 50 us",
+     .shape = TRACE_LOG_NORMAL,
+     .cost_ns = 50 * US,
+     .sigma = 0.3,
+     .on_ns = 10 * MS,
+     .off_ns = 40 * MS,
+     .stationary = true},
+    {.name = "bursts, 5 us or 500 us",
+     .shape = TRACE_TWO_COSTS,
+     .cost_ns = 5 * US,
+     .other_ns = 500 * US,
+     .share = 0.2,
+     .on_ns = 10 * MS,
+     .off_ns = 40 * MS,
+     .stationary = true},
+    {.name = "4 loops, 20 us",
+     .shape = TRACE_LOG_NORMAL,
+     .cost_ns = 20 * US,
+     .sigma = 0.3,
+     .loops = 4,
+     .stationary = true},
+    {.name = "4 loops, 150 us",
+     .shape = TRACE_LOG_NORMAL,
+     .cost_ns = 150 * US,
+     .sigma = 0.3,
+     .loops = 4,
+     .stationary = true},
+    {.name = "4 loops, 5 us or 2 ms",
+     .shape = TRACE_TWO_COSTS,
+     .cost_ns = 5 * US,
+     .other_ns = 2 * MS,
+     .share = 0.1,
+     .loops = 4,
+     .stationary = true},
+    {.name = "quiet loop, 100 us",
+     .shape = TRACE_LOG_NORMAL,
+     .cost_ns = 100 * US,
+     .sigma = 0.3,
+     .event_rate = 100,
+     .load = 0.05,
+     .stationary = true},
+    {.name = "busy loop, 50 us",
+     .shape = TRACE_LOG_NORMAL,
+     .cost_ns = 50 * US,
+     .sigma = 0.3,
+     .event_rate = 50000,
+     .stationary = true},
+    {.name = "saturated pool, 50 us",
+     .shape = TRACE_LOG_NORMAL,
+     .cost_ns = 50 * US,
+     .sigma = 0.3,
+     .workers = 1,
+     .background = 0.9,
+     .load = 0.05,
+     .stationary = true},
+    {.name = "saturated pool, 1 ms",
+     .shape = TRACE_LOG_NORMAL,
+     .cost_ns = 1 * MS,
+     .sigma = 0.3,
+     .workers = 4,
+     .background = 0.85,
+     .load = 0.3,
+     .stationary = true},
+    {.name = "one worker, 100 us",
+     .shape = TRACE_CONSTANT,
+     .cost_ns = 100 * US,
+     .workers = 1,
      .stationary = true},
     GANG("gang that scales, 20 us", 20 * US, CURVE_SCALES),
     GANG("gang that scales, 4 ms", 4 * MS, CURVE_SCALES),
@@ -101,6 +192,7 @@ struct trace trace_world(const struct trace *trace)
     world.workers = trace->workers ? trace->workers : 4;
     world.load = trace->load > 0 ? trace->load : 0.3;
     world.event_rate = trace->event_rate > 0 ? trace->event_rate : 5000;
+    world.most_per_second = trace->most_per_second > 0 ? trace->most_per_second : 10000;
     world.calls = trace->calls ? trace->calls : CALLS;
     if (trace->shape == TRACE_RECORDED && world.calls > trace->recorded->count) {
         world.calls = (unsigned)trace->recorded->count;
@@ -108,7 +200,8 @@ struct trace trace_world(const struct trace *trace)
     return world;
 }
 
-/* ---- costs --------------------------------------------------------------------------------------- */
+/* ---- costs
+ * --------------------------------------------------------------------------------------- */
 
 /* exp(median, sigma) and what is known of it. */
 static void draw_log_normal(struct trace_call *call, double median, double sigma,
@@ -177,7 +270,8 @@ void trace_draw(const struct trace *trace, struct random *random, unsigned index
     }
 }
 
-/* Of the costs, over sizes too; of those that change, of the higher one, which the pool must bear. */
+/* Of the costs, over sizes too; of those that change, of the higher one, which the pool must bear.
+ */
 static double mean_cost(const struct trace *trace)
 {
     switch (trace->shape) {
@@ -193,18 +287,14 @@ static double mean_cost(const struct trace *trace)
     }
 }
 
-/* Not more than this: a call that is not known is handed over, and until it is back nothing is known
- * (see the guide on what no policy can do). */
-#define MOST_PER_SECOND 10000.0
-
 double trace_rate(const struct trace *trace)
 {
     if (trace->shape == TRACE_RECORDED) {
         const struct trace_rows *recorded = trace->recorded;
         double seconds = recorded->rows[recorded->count - 1].at_s - recorded->rows[0].at_s;
-        return seconds > 0 ? (double)recorded->count / seconds : MOST_PER_SECOND;
+        return seconds > 0 ? (double)recorded->count / seconds : trace->most_per_second;
     }
-    return fmin(trace->load / mean_cost(trace) * 1e9, MOST_PER_SECOND);
+    return fmin(trace->load / mean_cost(trace) * 1e9, trace->most_per_second);
 }
 
 double trace_scaled(const struct trace *trace, unsigned threads, unsigned most)

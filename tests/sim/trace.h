@@ -48,11 +48,12 @@ struct trace {
     const struct trace_rows *recorded;
     /* The world; zeros are the defaults of trace_world. */
     unsigned loops, workers;
-    double load;        /* of the calls of a loop, as a share of one thread */
-    double event_rate;  /* small events a second, of each loop */
-    double on_ns, off_ns; /* bursts: all arrivals come in the first part of each period */
-    double background;  /* load of the pool by other jobs, per worker */
-    unsigned calls;     /* of each loop */
+    double load;            /* of the calls of a loop, as a share of one thread */
+    double most_per_second; /* calls, whatever the load */
+    double event_rate;      /* small events a second, of each loop */
+    double on_ns, off_ns;   /* bursts: all arrivals come in the first part of each period */
+    double background;      /* load of the pool by other jobs, per worker */
+    unsigned calls;         /* of each loop */
 };
 
 /* A call of the trace: its cost on one thread, and what is known of it beforehand by who knows the
@@ -81,10 +82,10 @@ double trace_rate(const struct trace *trace);
 /* The time on k of `most` threads, relative to the time on one. */
 double trace_scaled(const struct trace *trace, unsigned threads, unsigned most);
 
-/* Reads a recorded trace: a line of column names separated by commas, of which "at_s", "size" and "cost_s"
- * must be there, others are passed over, and one line for each call with as many values, in the order of
- * time. Lines that begin with '#' are comments. Returns 0 or a negative errno value with the reason
- * printed; rows are to be freed with trace_rows_free. */
+/* Reads a recorded trace: a line of column names separated by commas, of which "at_s", "size" and
+ * "cost_s" must be there, others are passed over, and one line for each call with as many values,
+ * in the order of time. Lines that begin with '#' are comments. Returns 0 or a negative errno value
+ * with the reason printed; rows are to be freed with trace_rows_free. */
 int trace_rows_read(struct trace_rows *rows, const char *path);
 void trace_rows_free(struct trace_rows *rows);
 

@@ -138,13 +138,19 @@ static void add(struct lp_model *model, double x, double y)
     model->cyy += dy * (y - model->mean_y);
 }
 
+/* Of deviations: no percentile is farther from the mean, but that of costs of which one in 10 to one in
+ * 20 is of another kind. It takes the first beliefs back, for which the steps below are too small, as soon
+ * as the variance says that there is little noise. */
+#define MOST_P95 (2 * NORMAL_P95)
+
 /* The percentile goes up by 0.95 of a step when ln r is above it, and down by 0.05 of it when it is below:
  * there it stays where one in 20 is above (Robbins and Monro 1951). */
 static void learn_percentile(struct lp_model *model, double ln_ratio)
 {
     double step = sqrt(model->variance) * fmax(0.15, 2 / (model->ratio_n + 1));
     model->ln_p95 += ln_ratio > model->ln_p95 ? 0.95 * step : -0.05 * step;
-    model->ln_p95 = fmax(model->ln_p95, 0);
+    double most = MOST_P95 * sqrt(model->variance);
+    model->ln_p95 = bounded(model->ln_p95, 0, most);
 }
 
 /* After the line has been fitted to the call as well: the first of all has the ratio 1. */

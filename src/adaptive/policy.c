@@ -147,8 +147,7 @@ static double price_of_threads(const struct lp_policy *policy, const struct lp_p
 }
 
 struct team {
-    double cost;    /* as expected, of the one that was chosen */
-    double ln_cost; /* of its work */
+    double cost; /* as expected, of the one that was chosen */
     unsigned width;
     bool trial;
 };
@@ -203,7 +202,7 @@ static struct team best_team(const struct lp_policy *policy, const struct lp_sit
                              double other, uint64_t draw)
 {
     unsigned widest = widest_of(call, pool);
-    struct team team = {INFINITY, 0, widest, false};
+    struct team team = {INFINITY, widest, false};
     if (nearest(site, LP_WIDTHS, -1) == LP_WIDTHS) {
         team.trial = true;
         team.width = first_width(widest);
@@ -212,17 +211,14 @@ static struct team best_team(const struct lp_policy *policy, const struct lp_sit
     unsigned untried = untried_width(site, call->ln_size, widest);
     double price = price_of_threads(policy, pool);
     double least = INFINITY;
-    for (unsigned model = 1;; model++) {
-        unsigned width = lp_model_width(model);
-        width = width < widest ? width : widest;
-        bool known = site->models[lp_width_model(width)].n > 0;
-        if (!known && is_trying(site)) {
-            if (width == widest) {
-                return team;
-            }
+    unsigned width = 1;
+    while (width < widest && width != untried) {
+        width = 2 * width < widest ? 2 * width : widest;
+        unsigned model = lp_width_model(width);
+        if (site->models[model].n <= 0 && is_trying(site)) {
             continue;
         }
-        struct guess guess = guess_width(site, lp_width_model(width), call->ln_size);
+        struct guess guess = guess_width(site, model, call->ln_size);
         double drawn = policy->mode == LP_LEARN
                            ? guess.ln_cost + sqrt(guess.variance) * next_normal(&draw)
                            : guess.ln_cost;
@@ -231,14 +227,11 @@ static struct team best_team(const struct lp_policy *policy, const struct lp_sit
         if (cost < least || width == untried) {
             least = cost;
             team.cost = exp(guess.ln_cost) * shared + other;
-            team.ln_cost = guess.ln_cost;
             team.width = width;
             team.trial = width == untried;
         }
-        if (width == widest || width == untried) {
-            return team;
-        }
     }
+    return team;
 }
 
 /* ---- rails --------------------------------------------------------------------------------------- */
@@ -381,12 +374,12 @@ static uint32_t is_new(const struct lp_site_state *site, const struct lp_call *c
                : 0;
 }
 
-void lp_policy_choose(const struct lp_policy *policy, const struct lp_site_state *site,
-                      const struct lp_call *call, const struct lp_loop_load *loop,
-                      const struct lp_pool_load *pool, uint64_t draw, struct lp_choice *choice)
+static void decide(const struct lp_policy *policy, const struct lp_site_state *site,
+                   const struct lp_call *call, const struct lp_loop_load *loop,
+                   const struct lp_pool_load *pool, uint64_t draw, struct lp_choice *choice)
 {
     struct lp_prediction *work = &choice->work;
-    struct team team = {INFINITY, 0, 1, false};
+    struct team team = {INFINITY, 1, false};
     double offload = pool->submit * (1 + loop->ready) + pool->to_done;
     if (call->kind != LOOMP_SERIAL) {
         team = best_team(policy, site, call, pool, offload + pool->gang_to_start, draw);
@@ -431,6 +424,16 @@ void lp_policy_choose(const struct lp_policy *policy, const struct lp_site_state
     } else {
         take(choice, LOOMP_INLINE, 1, LOOMP_BY_COST);
     }
+}
+
+void lp_policy_choose(const struct lp_policy *policy, const struct lp_site_state *site,
+                      const struct lp_call *call, const struct lp_loop_load *loop,
+                      const struct lp_pool_load *pool, uint64_t draw, struct lp_choice *choice)
+{
+    decide(policy, site, call, loop, pool, draw, choice);
+    bool alone = choice->model == 0 || nearest(site, LP_WIDTHS, -1) == LP_WIDTHS;
+    choice->ln_expected =
+        alone ? choice->work.ln_cost : guess_width(site, choice->model, call->ln_size).ln_cost;
 }
 
 /* ---- afterwards ---------------------------------------------------------------------------------- */

@@ -136,8 +136,9 @@ static struct sim_decision offload(const struct oracle *oracle, const struct sim
 {
     struct sim_decision best = {LOOMP_TASK, 1, 0, false};
     *cost = cost_task(oracle, view, mean);
-    for (unsigned width = 2; view->trace->curve != CURVE_SERIAL && width <= view->width;
-         width *= 2) {
+    unsigned width = view->trace->curve == CURVE_SERIAL ? view->width : 1;
+    while (width < view->width) {
+        width = 2 * width < view->width ? 2 * width : view->width;
         double scaled = mean * trace_scaled(view->trace, width, view->width);
         double here = cost_team(oracle, view, scaled);
         if (here < *cost) {

@@ -198,6 +198,20 @@ TEST(one_call_in_20_is_above_the_95th_percentile)
     CHECK(above < 19000 * 0.07);
 }
 
+/* Rails look at it: what is believed of the noise at first must not forbid for long what costs the
+ * same each time. */
+TEST(the_95th_percentile_of_equal_costs_is_near_them_after_30_calls)
+{
+    struct lp_model model = {0};
+    for (unsigned i = 0; i < 30; i++) {
+        lp_model_learn(&model, NULL, &forgetting, 0, 30e3);
+    }
+    struct lp_prediction p;
+    lp_model_predict(&model, 0, 0, &p);
+    CHECK(p.p95 >= 30e3);
+    CHECK(p.p95 < 45e3);
+}
+
 /* ---- change
  * -------------------------------------------------------------------------------------- */
 

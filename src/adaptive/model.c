@@ -179,12 +179,17 @@ static void add_ratios(struct lp_model *model, const struct ratios *ratios)
     model->ratio_n = n;
 }
 
+/* Of deviations: no percentile is farther from the mean, but that of costs of which one in 10 to one in
+ * 20 is of another kind. It takes the first beliefs back, for which the steps below are too small, as soon
+ * as the variance says that there is little noise. */
+#define MOST_P95 (2 * NORMAL_P95)
+
 /* The percentile goes up by 0.95 of a step when ln r is above it, and down by 0.05 of it when it is below:
  * there it stays where one in 20 is above (Robbins and Monro 1951). */
 static void learn_percentile(struct lp_model *model, double step, double ln_ratio)
 {
     double moved = model->ln_p95 + (ln_ratio > model->ln_p95 ? 0.95 * step : -0.05 * step);
-    model->ln_p95 = moved > 0 ? moved : 0;
+    model->ln_p95 = bounded(moved, 0, MOST_P95 * model->deviation);
 }
 
 /* One side of the change detector (Page 1954). z: the residual in standard deviations, turned so that

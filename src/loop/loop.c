@@ -63,6 +63,7 @@ struct loomp_loop {
     bool attached;
     bool holds_reference;
     struct lp_meter events;
+    double rate;       /* as the turn began */
     uint64_t turn_ns;  /* when the turn was last seen to begin */
     double spent_ns;   /* on inline work in this turn */
     struct lp_loop_options options;
@@ -277,7 +278,7 @@ static bool run_batch(loomp_loop *loop)
         struct lp_item *item = loop->batch;
         loop->batch = item->next;
         item->run(item); /* the item may be gone from here on */
-        loop->events.count++;
+        lp_meter_count(&loop->events, 1);
         lp_fp_restore(lp_self.fp_control);
         atomic_store_explicit(&loop->jobs,
                               atomic_load_explicit(&loop->jobs, memory_order_relaxed) + 1,
@@ -335,6 +336,7 @@ static void on_after_sleep(struct ev_loop *ev, ev_check *watcher, int events)
     loop->spent_ns = 0;
     /* What is pending is what this turn brings: this callback comes before all others. */
     lp_meter_add(&loop->events, loop->turn_ns, (double)ev_pending_count(ev));
+    loop->rate = lp_meter_rate(&loop->events);
 }
 
 void lp_loop_look(loomp_loop *loop, struct lp_loop_view *view)
@@ -347,7 +349,7 @@ void lp_loop_look(loomp_loop *loop, struct lp_loop_view *view)
     }
     *view = (struct lp_loop_view){
         .ready = waiting + batch,
-        .rate = lp_meter_rate(&loop->events),
+        .rate = loop->rate,
         .spent_ns = loop->spent_ns,
         .turn_ns = loop->turn_ns,
         .alone = loop->options.alone,

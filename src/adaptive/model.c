@@ -116,7 +116,7 @@ void lp_model_predict(const struct lp_model *model, double ln_size, double hint_
     };
 }
 
-/* ---- learning ------------------------------------------------------------------------------------ */
+/* ---- learning -------------------------------------------------------------------------------- */
 
 static void forget(struct lp_model *model, double kept)
 {

@@ -64,7 +64,7 @@ unsigned lp_model_width(unsigned model)
     return 1u << model;
 }
 
-/* ---- draws --------------------------------------------------------------------------------------- */
+/* ---- draws ----------------------------------------------------------------------------------- */
 
 /* Steele, Lea and Flood (2014), SplitMix64: one more from a draw. */
 static uint64_t next_draw(uint64_t *draw)
@@ -84,7 +84,7 @@ static double next_normal(uint64_t *draw)
     return (sum - 2 * 65535.0) / 65536 * 1.7320508075688772;
 }
 
-/* ---- teams --------------------------------------------------------------------------------------- */
+/* ---- teams ----------------------------------------------------------------------------------- */
 
 /* The nearest model that has seen something, in direction `step`; LP_WIDTHS: none. */
 static unsigned nearest(const struct lp_site_state *site, unsigned model, int step)
@@ -234,7 +234,7 @@ static struct team best_team(const struct lp_policy *policy, const struct lp_sit
     return team;
 }
 
-/* ---- rails --------------------------------------------------------------------------------------- */
+/* ---- rails ----------------------------------------------------------------------------------- */
 
 /* Events that wait while the call runs, on average. */
 static double pressure_of(const struct lp_loop_load *loop, const struct lp_prediction *work)
@@ -277,7 +277,7 @@ static uint32_t rail(const struct lp_policy *policy, const struct lp_site_state 
     return 0;
 }
 
-/* ---- the choice ---------------------------------------------------------------------------------- */
+/* ---- the choice ------------------------------------------------------------------------------ */
 
 static void take(struct lp_choice *choice, uint32_t arm, uint32_t width, uint32_t reason)
 {
@@ -436,7 +436,7 @@ void lp_policy_choose(const struct lp_policy *policy, const struct lp_site_state
         alone ? choice->work.ln_cost : guess_width(site, choice->model, call->ln_size).ln_cost;
 }
 
-/* ---- afterwards ---------------------------------------------------------------------------------- */
+/* ---- afterwards ------------------------------------------------------------------------------ */
 
 static void vote(struct lp_habit *habit, const struct lp_choice *choice)
 {

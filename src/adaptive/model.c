@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* Owns the cost model. Means and products are updated about the current means, as West (1979) does for
- * weighted data, because sums of squares about zero lose all digits when sizes hardly differ; models are
- * merged as Chan, Golub and LeVeque (1979) do. The moments of the cost follow from the ratio of cost and
- * prediction by smearing (Duan 1983), whatever the shape of the noise is. */
+/* Owns the cost model. Means and products are updated about the current means, as West (1979) does
+ * for weighted data, because sums of squares about zero lose all digits when sizes hardly differ;
+ * models are merged as Chan, Golub and LeVeque (1979) do. The moments of the cost follow from the
+ * ratio of cost and prediction by smearing (Duan 1983), whatever the shape of the noise is. */
 #include "adaptive/model.h"
 
 #include <math.h>
 
-/* 1 / memory and exp(-k / memory) are 0 and 1 where nothing is forgotten: memory is infinite then. */
+/* 1 / memory and exp(-k / memory) are 0 and 1 where nothing is forgotten: memory is infinite then.
+ */
 
-/* Before anything is known of them: of ln cost around the line; of the slope, about 1 (work that grows
- * as its input does). As weights: how many observations these beliefs stand for. */
+/* Before anything is known of them: of ln cost around the line; of the slope, about 1 (work that
+ * grows as its input does). As weights: how many observations these beliefs stand for. */
 #define DEVIATION 0.35
 #define DEVIATION_WEIGHT 2.0
 #define SLOPE 1.0
@@ -26,9 +27,9 @@
 /* Noise below it is not believed: caches and clocks make more. */
 #define LEAST_DEVIATION 0.02
 
-/* The cumulative sums: residuals count in standard deviations, at most CLIP of them, so that single slow
- * calls are no change; each less SLACK; a change is when they add up to CHANGE. After it the level is
- * that of the run, as if KEPT calls had been seen. */
+/* The cumulative sums: residuals count in standard deviations, at most CLIP of them, so that single
+ * slow calls are no change; each less SLACK; a change is when they add up to CHANGE. After it the
+ * level is that of the run, as if KEPT calls had been seen. */
 #define CLIP 3.0
 #define SLACK 0.5
 #define CHANGE 10.0
@@ -53,16 +54,16 @@ static double slope_weight(double variance)
     return variance / (SLOPE_DEVIATION * SLOPE_DEVIATION);
 }
 
-/* From the sums: the slope, drawn towards the belief as ridge regression does, and the variance of the
- * residuals, never below zero whatever rounding does to the difference. */
+/* From the sums: the slope, drawn towards the belief as ridge regression does, and the variance of
+ * the residuals, never below zero whatever rounding does to the difference. */
 static void solve(struct lp_model *model)
 {
     double before = model->variance > 0 ? model->variance : DEVIATION * DEVIATION;
     double weight = slope_weight(before);
     model->slope = (model->cxy + weight * SLOPE) / (model->cxx + weight);
     double rest = model->cyy + model->slope * (model->slope * model->cxx - 2 * model->cxy);
-    double variance = (fmax(rest, 0) + DEVIATION_WEIGHT * DEVIATION * DEVIATION) /
-                      (model->n + DEVIATION_WEIGHT);
+    double variance =
+        (fmax(rest, 0) + DEVIATION_WEIGHT * DEVIATION * DEVIATION) / (model->n + DEVIATION_WEIGHT);
     model->variance = fmax(variance, LEAST_DEVIATION * LEAST_DEVIATION);
 }
 
@@ -105,7 +106,8 @@ void lp_model_predict(const struct lp_model *model, double ln_size, double hint_
         line = (model->n * line + log(hint_ns)) / (model->n + 1);
     }
     double level = exp(bounded(line, log(LP_LEAST_NS), log(LP_MOST_NS)));
-    /* What is not known of the line makes slow calls likelier; ln_p95 is what is known of the noise. */
+    /* What is not known of the line makes slow calls likelier; ln_p95 is what is known of the
+     * noise. */
     double beyond = sqrt(model->ln_p95 * model->ln_p95 + NORMAL_P95 * NORMAL_P95 * uncertainty);
     *prediction = (struct lp_prediction){
         .ln_cost = line,
@@ -138,13 +140,13 @@ static void add(struct lp_model *model, double x, double y)
     model->cyy += dy * (y - model->mean_y);
 }
 
-/* Of deviations: no percentile is farther from the mean, but that of costs of which one in 10 to one in
- * 20 is of another kind. It takes the first beliefs back, for which the steps below are too small, as soon
- * as the variance says that there is little noise. */
+/* Of deviations: no percentile is farther from the mean, but that of costs of which one in 10 to
+ * one in 20 is of another kind. It takes the first beliefs back, for which the steps below are too
+ * small, as soon as the variance says that there is little noise. */
 #define MOST_P95 (2 * NORMAL_P95)
 
-/* The percentile goes up by 0.95 of a step when ln r is above it, and down by 0.05 of it when it is below:
- * there it stays where one in 20 is above (Robbins and Monro 1951). */
+/* The percentile goes up by 0.95 of a step when ln r is above it, and down by 0.05 of it when it is
+ * below: there it stays where one in 20 is above (Robbins and Monro 1951). */
 static void learn_percentile(struct lp_model *model, double ln_ratio)
 {
     double step = sqrt(model->variance) * fmax(0.15, 2 / (model->ratio_n + 1));
@@ -163,8 +165,8 @@ static void learn_ratio(struct lp_model *model, double memory, double ln_ratio)
     learn_percentile(model, ln_ratio);
 }
 
-/* One side of the change detector (Page 1954). z: the residual in standard deviations, turned so that
- * this side looks for large ones. */
+/* One side of the change detector (Page 1954). z: the residual in standard deviations, turned so
+ * that this side looks for large ones. */
 static bool has_changed(double *sum, double *residuals, uint32_t *length, double z, double residual)
 {
     *sum += bounded(z, -CLIP, CLIP) - SLACK;
@@ -186,16 +188,16 @@ static void forget_changes(struct lp_model *model)
     model->above.length = model->below.length = 0;
 }
 
-/* Looks at a residual before it is learnt. On a change the line moves to where the run of residuals was,
- * and little is left of what it rested on. */
+/* Looks at a residual before it is learnt. On a change the line moves to where the run of residuals
+ * was, and little is left of what it rested on. */
 static bool follow_change(struct lp_model *model, double residual)
 {
     double deviation = fmax(sqrt(model->variance), LEAST_CHANGE_DEVIATION);
     double z = residual / deviation;
-    bool up = has_changed(&model->above.sum, &model->above.residuals, &model->above.length, z,
-                          residual);
-    bool down = has_changed(&model->below.sum, &model->below.residuals, &model->below.length, -z,
-                            residual);
+    bool up =
+        has_changed(&model->above.sum, &model->above.residuals, &model->above.length, z, residual);
+    bool down =
+        has_changed(&model->below.sum, &model->below.residuals, &model->below.length, -z, residual);
     if (!up && !down) {
         return false;
     }

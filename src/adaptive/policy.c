@@ -5,8 +5,8 @@
  *   task     E[c] + h (1 + R) + to_start + to_done
  *   team(w)  E[c_w] (1 + price (w - 1)) + h (1 + R) + gang_to_start + to_done
  *
- * R events are ready and wait for all of c; of those that arrive meanwhile, lambda a ns, each waits for
- * half of it on average. The price of a thread is what others lose who want it. */
+ * R events are ready and wait for all of c; of those that arrive meanwhile, lambda a ns, each waits
+ * for half of it on average. The price of a thread is what others lose who want it. */
 #include "adaptive/policy.h"
 
 #include <math.h>
@@ -33,15 +33,16 @@ const struct lp_policy lp_policy_defaults = {
 
 enum {
     HIGH_IS_OFFLOADED = 3, /* calls of a site with that hint */
-    TRIAL_CALLS = 100,     /* after which a trial that is not over is forgotten: it has been cancelled */
-    TRIAL_EVERY = 256      /* calls, of those whose alternative has not been measured for long */
+    TRIAL_CALLS =
+        100,          /* after which a trial that is not over is forgotten: it has been cancelled */
+    TRIAL_EVERY = 256 /* calls, of those whose alternative has not been measured for long */
 };
 
 /* A trial is not worth more than so many times the cheapest arm. */
 #define TRIAL_FACTOR 3.0
 
-/* What k times the threads are believed to bring, before it is measured: k^SCALING, and how sure that
- * is, per ln k. */
+/* What k times the threads are believed to bring, before it is measured: k^SCALING, and how sure
+ * that is, per ln k. */
 #define SCALING 0.9
 #define SCALING_DEVIATION 0.35
 
@@ -108,8 +109,8 @@ static struct guess guess_known(const struct lp_site_state *site, unsigned model
     return (struct guess){log(known.cost), known.uncertainty};
 }
 
-/* A width that has not been tried, from those that have: what its neighbours have shown of how the site
- * scales, or else the belief. */
+/* A width that has not been tried, from those that have: what its neighbours have shown of how the
+ * site scales, or else the belief. */
 static struct guess guess_unknown(const struct lp_site_state *site, unsigned model, double ln_size)
 {
     unsigned below = nearest(site, model, -1), above = nearest(site, model, +1);
@@ -152,8 +153,8 @@ struct team {
     bool trial;
 };
 
-/* The first width: half of what the user asks for, which costs a job that scales little, and not ruin
- * where a team as wide as the machine does not get all its threads at once. */
+/* The first width: half of what the user asks for, which costs a job that scales little, and not
+ * ruin where a team as wide as the machine does not get all its threads at once. */
 static unsigned first_width(unsigned widest)
 {
     unsigned top = lp_width_model(widest);
@@ -165,11 +166,11 @@ static bool is_trying(const struct lp_site_state *site)
     return site->trying && site->calls < site->trying_until;
 }
 
-/* A width that has not been tried and is worth it: the widest after its half, and then half of one that
- * is no worse than twice as wide, as far as that has been seen. So a team that is wider than the work is
- * good for, or than the machine has room for, is found out in a few calls, and a site that scales is not
- * tried on few threads. One at a time: until its first run is over nobody knows how bad it is.
- * 0: none. */
+/* A width that has not been tried and is worth it: the widest after its half, and then half of one
+ * that is no worse than twice as wide, as far as that has been seen. So a team that is wider than
+ * the work is good for, or than the machine has room for, is found out in a few calls, and a site
+ * that scales is not tried on few threads. One at a time: until its first run is over nobody knows
+ * how bad it is. 0: none. */
 static unsigned untried_width(const struct lp_site_state *site, double ln_size, unsigned widest)
 {
     unsigned top = lp_width_model(widest);
@@ -183,8 +184,8 @@ static unsigned untried_width(const struct lp_site_state *site, double ln_size, 
     for (unsigned model = top - 1; model >= 1; model--) {
         if (site->models[model].n <= 0) {
             /* The first step down is always taken; a further one if the last has not cost much. */
-            bool worth_it = model == top - 1 || last - guess_known(site, model + 1, ln_size).ln_cost >
-                                                    -0.3 * LN2;
+            bool worth_it = model == top - 1 ||
+                            last - guess_known(site, model + 1, ln_size).ln_cost > -0.3 * LN2;
             return worth_it ? lp_model_width(model) : 0;
         }
         double here = guess_known(site, model, ln_size).ln_cost;
@@ -299,7 +300,8 @@ static void take_offload(struct lp_choice *choice, const struct lp_call *call,
 }
 
 static void take_pinned(struct lp_choice *choice, const struct lp_pin *pin,
-                        const struct lp_call *call, const struct lp_pool_load *pool, uint32_t reason)
+                        const struct lp_call *call, const struct lp_pool_load *pool,
+                        uint32_t reason)
 {
     unsigned widest = widest_of(call, pool);
     if (pin->arm == LOOMP_INLINE && call->may_inline) {
@@ -362,8 +364,8 @@ static bool is_told(const struct lp_policy *policy, const struct lp_site_state *
     return false;
 }
 
-/* Nothing has been seen, and nobody has said anything: it is offloaded, where it does no harm. The same
- * for the first calls of what is said to be long. */
+/* Nothing has been seen, and nobody has said anything: it is offloaded, where it does no harm. The
+ * same for the first calls of what is said to be long. */
 static uint32_t is_new(const struct lp_site_state *site, const struct lp_call *call)
 {
     if (call->hint == LOOMP_HINT_HIGH && site->calls < HIGH_IS_OFFLOADED) {
@@ -440,7 +442,9 @@ void lp_policy_choose(const struct lp_policy *policy, const struct lp_site_state
 
 static void vote(struct lp_habit *habit, const struct lp_choice *choice)
 {
-    enum { MOST_VOTES = 1000 }; /* so that a habit can be given up in as many calls */
+    enum {
+        MOST_VOTES = 1000
+    }; /* so that a habit can be given up in as many calls */
     if (habit->votes && habit->arm == choice->arm && habit->width == choice->width) {
         habit->votes += habit->votes < MOST_VOTES;
     } else if (habit->votes > 1) {

@@ -15,8 +15,8 @@ enum {
  * time slice says nothing about the next hand-over. */
 #define OUTLIER 8.0
 enum {
-    BEFORE_OUTLIERS = 8
-}; /* values that are believed whatever they are */
+    BEFORE_OUTLIERS = 8 /* values that are believed whatever they are */
+};
 
 /* Measured on machines with 2 to 16 CPUs; adaptive.calibrate replaces them by this machine's. */
 #define SEARCHING_NS 1000.0

@@ -7,8 +7,7 @@
 
 #include <math.h>
 
-/* 1 / memory and exp(-k / memory) are 0 and 1 where nothing is forgotten: memory is infinite then.
- */
+/* Where nothing is forgotten memory is infinite: 1 / memory and exp(-k / memory) are 0 and 1. */
 
 /* Before anything is known of them: of ln cost around the line; of the slope, about 1 (work that
  * grows as its input does). As weights: how many observations these beliefs stand for. */

@@ -14,7 +14,9 @@ enum {
 /* One value counts as at most so many times the mean: a thread that the kernel has put aside for a
  * time slice says nothing about the next hand-over. */
 #define OUTLIER 8.0
-enum { BEFORE_OUTLIERS = 8 }; /* values that are believed whatever they are */
+enum {
+    BEFORE_OUTLIERS = 8 /* values that are believed whatever they are */
+};
 
 /* Measured on machines with 2 to 16 CPUs; adaptive.calibrate replaces them by this machine's. */
 #define SEARCHING_NS 1000.0
@@ -53,8 +55,8 @@ unsigned lp_pool_state(bool searching, bool parked, uint64_t waiting, unsigned t
     return state;
 }
 
-/* A state without a value takes that of the nearest lower one that has been measured or is believed, grown by
- * a factor for each state in between. */
+/* A state without a value takes that of the nearest lower one that has been measured or is
+ * believed, grown by a factor for each state in between. */
 static double value_at(const struct lp_mean *means, unsigned state)
 {
     double factor = 1;
@@ -94,8 +96,8 @@ void lp_mean_learn(struct lp_mean *mean, double ns)
 }
 
 /* What has been measured in a state that is not met any more is forgotten, slowly, for what its
- * neighbours say: who has once had to wait long there would not go there again to find out that it was
- * chance. One state at a time has its turn. */
+ * neighbours say: who has once had to wait long there would not go there again to find out that it
+ * was chance. One state at a time has its turn. */
 static void forget_one(struct lp_handover *handover, struct lp_mean *means, unsigned state)
 {
     unsigned other = handover->turn;

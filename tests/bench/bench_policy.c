@@ -49,8 +49,7 @@ static void print_score(const struct score *s)
            s->event_p99[SCORE_LOOMP] / 1e3, s->event_p99[SCORE_OFFLOAD] / 1e3);
 }
 
-/* ---- the drawing
- * --------------------------------------------------------------------------------- */
+/* ---- the drawing ----------------------------------------------------------------------------- */
 
 #define ROW 34
 #define LEFT 210

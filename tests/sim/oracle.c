@@ -41,8 +41,7 @@ const struct sim_policy always_inline = {"inline", nothing_new, free, choose_inl
 const struct sim_policy always_offload = {"offload", nothing_new, free, choose_offload,
                                           nothing_learnt};
 
-/* ---- oracles
- * ------------------------------------------------------------------------------------- */
+/* ---- oracles --------------------------------------------------------------------------------- */
 
 enum oracle_kind {
     INFORMED,
@@ -197,8 +196,7 @@ const struct sim_policy clairvoyant_oracle = {"clairvoyant oracle", clairvoyant_
 const struct sim_policy unrailed_oracle = {"oracle without rails", unrailed_new, free,
                                            oracle_choose, oracle_learn};
 
-/* ---- the referee
- * --------------------------------------------------------------------------------- */
+/* ---- the referee ----------------------------------------------------------------------------- */
 
 /* What this very call costs everybody if it goes there. */
 static double realised(const struct oracle *oracle, const struct sim_view *view,

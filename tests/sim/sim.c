@@ -107,8 +107,7 @@ static void *need(void *memory)
     return memory;
 }
 
-/* ---- queues
- * -------------------------------------------------------------------------------------- */
+/* ---- queues ---------------------------------------------------------------------------------- */
 
 static void push(struct queue *queue, struct job *job)
 {
@@ -155,8 +154,7 @@ static struct item pop_item(struct loop *loop)
     return item;
 }
 
-/* ---- arrivals
- * ------------------------------------------------------------------------------------ */
+/* ---- arrivals -------------------------------------------------------------------------------- */
 
 /* From the time that counts only bursts to that of the world. */
 static double at_of(const struct sim *sim, double on)
@@ -206,8 +204,7 @@ static void next_call(struct sim *sim, struct loop *loop)
     }
 }
 
-/* ---- loops
- * --------------------------------------------------------------------------------------- */
+/* ---- loops ----------------------------------------------------------------------------------- */
 
 static void arrive(struct sim *sim, struct loop *loop, const struct item *item)
 {
@@ -397,8 +394,7 @@ static void loop_is_due(struct sim *sim, struct loop *loop)
     go_on(sim, loop);
 }
 
-/* ---- the pool
- * ------------------------------------------------------------------------------------ */
+/* ---- the pool -------------------------------------------------------------------------------- */
 
 static void gang_goes_on(struct sim *sim)
 {
@@ -493,8 +489,7 @@ static void submit_foreign(struct sim *sim)
     next_foreign(sim);
 }
 
-/* ---- a run
- * --------------------------------------------------------------------------------------- */
+/* ---- a run ----------------------------------------------------------------------------------- */
 
 static void begin_loop(struct sim *sim, unsigned index, uint64_t seed)
 {

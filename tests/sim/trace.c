@@ -207,8 +207,7 @@ struct trace trace_world(const struct trace *trace)
     return world;
 }
 
-/* ---- costs
- * --------------------------------------------------------------------------------------- */
+/* ---- costs ----------------------------------------------------------------------------------- */
 
 /* exp(median, sigma) and what is known of it. */
 static void draw_log_normal(struct trace_call *call, double median, double sigma,

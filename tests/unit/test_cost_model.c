@@ -21,8 +21,7 @@ static bool is_near(double value, double other, double share)
     return fabs(value - other) <= share * fmax(fabs(other), 1e-9);
 }
 
-/* ---- numbers
- * ------------------------------------------------------------------------------------- */
+/* ---- numbers --------------------------------------------------------------------------------- */
 
 static bool is_sound(struct lp_model *model, double ln_size)
 {
@@ -123,8 +122,7 @@ TEST(without_forgetting_it_is_the_least_squares_line)
     }
 }
 
-/* ---- what it predicts
- * ---------------------------------------------------------------------------- */
+/* ---- what it predicts ------------------------------------------------------------------------ */
 
 TEST(nothing_seen_predicts_the_hint)
 {
@@ -212,8 +210,7 @@ TEST(the_95th_percentile_of_equal_costs_is_near_them_after_30_calls)
     CHECK(p.p95 < 45e3);
 }
 
-/* ---- change
- * -------------------------------------------------------------------------------------- */
+/* ---- change ---------------------------------------------------------------------------------- */
 
 static void follow_step(double before, double after)
 {
@@ -259,8 +256,7 @@ TEST(nothing_changes_where_nothing_is_forgotten)
     }
 }
 
-/* ---- batches
- * ------------------------------------------------------------------------------------- */
+/* ---- batches --------------------------------------------------------------------------------- */
 
 static double some_call(struct random *random, double *ln_size)
 {

@@ -50,8 +50,7 @@ static void run(const struct trace *trace, const struct sim_policy *policy,
     sim_run(trace, policy, FIRST_SEED, NULL, result);
 }
 
-/* ---- the referees
- * -------------------------------------------------------------------------------- */
+/* ---- the referees ---------------------------------------------------------------------------- */
 
 TEST(a_run_is_a_function_of_the_seed)
 {
@@ -74,8 +73,8 @@ TEST(the_oracle_is_the_best_arm_where_costs_are_constant)
             score_regret(score, SCORE_ORACLE, score_best_fixed(score, SCORE_ALL), SCORE_ALL);
         CHECK_AT_MOST(score, regret, 0.001);
         double inlined = score->inlined[SCORE_ORACLE];
-        if (inlined <= 0 ||
-            inlined >= 1) { /* elsewhere it can be better, by the state of loop and pool */
+        /* Where it does not always do the same it can be better, by the state of loop and pool. */
+        if (inlined <= 0 || inlined >= 1) {
             CHECK_AT_MOST(score, fabs(regret), 0.001);
         }
     }
@@ -133,8 +132,7 @@ TEST(the_ancestor_offloads_a_high_site_three_times)
     CHECK(settled_at(&result, LOOMP_INLINE) < 100);
 }
 
-/* ---- promises
- * ------------------------------------------------------------------------------------ */
+/* ---- promises -------------------------------------------------------------------------------- */
 
 TEST(after_100_calls_the_regret_is_below_5_percent)
 {
@@ -242,8 +240,7 @@ TEST(with_io_weight_10_small_events_are_at_most_twice_as_late)
     }
 }
 
-/* ---- recorded traces
- * ----------------------------------------------------------------------------- */
+/* ---- recorded traces ------------------------------------------------------------------------- */
 
 TEST(a_recorded_trace_is_read_and_played)
 {

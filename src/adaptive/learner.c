@@ -252,10 +252,10 @@ static void look_at_loop(const struct lp_request *request, struct lp_loop_load *
     *load = (struct lp_loop_load){0};
     *now_ns = 0;
     if (request->loop) {
-        struct lp_loop_view view;
-        lp_loop_look(request->loop, &view);
-        *load = (struct lp_loop_load){view.ready, view.rate, view.spent_ns, view.alone};
-        *now_ns = view.turn_ns;
+        const struct lp_loop_view *view = lp_loop_look(request->loop);
+        *load = (struct lp_loop_load){lp_loop_ready(request->loop), view->rate, view->spent_ns,
+                                      view->alone};
+        *now_ns = view->turn_ns;
     }
 }
 

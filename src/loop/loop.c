@@ -63,9 +63,7 @@ struct loomp_loop {
     bool attached;
     bool holds_reference;
     struct lp_meter events;
-    double rate;       /* as the turn began */
-    uint64_t turn_ns;  /* when the turn was last seen to begin */
-    double spent_ns;   /* on inline work in this turn */
+    struct lp_loop_view view;
     struct lp_loop_options options;
     lp_thread *thread;
     pthread_t owner;
@@ -332,14 +330,14 @@ static void on_after_sleep(struct ev_loop *ev, ev_check *watcher, int events)
     (void)events;
     loomp_loop *loop = watcher->data;
     atomic_store_explicit(&loop->state, LOOMP_STATE_BUSY, memory_order_relaxed);
-    loop->turn_ns = lp_stopwatch_ns();
-    loop->spent_ns = 0;
+    loop->view.turn_ns = lp_stopwatch_ns();
+    loop->view.spent_ns = 0;
     /* What is pending is what this turn brings: this callback comes before all others. */
-    lp_meter_add(&loop->events, loop->turn_ns, (double)ev_pending_count(ev));
-    loop->rate = lp_meter_rate(&loop->events);
+    lp_meter_add(&loop->events, loop->view.turn_ns, (double)ev_pending_count(ev));
+    loop->view.rate = lp_meter_rate(&loop->events);
 }
 
-void lp_loop_look(loomp_loop *loop, struct lp_loop_view *view)
+double lp_loop_ready(const loomp_loop *loop)
 {
     enum { COUNTED = 8 }; /* completions: more of them make no difference */
     unsigned waiting = ev_pending_count(loop->ev);
@@ -347,18 +345,17 @@ void lp_loop_look(loomp_loop *loop, struct lp_loop_view *view)
     for (struct lp_item *item = loop->batch; item && batch < COUNTED; item = item->next) {
         batch++;
     }
-    *view = (struct lp_loop_view){
-        .ready = waiting + batch,
-        .rate = loop->rate,
-        .spent_ns = loop->spent_ns,
-        .turn_ns = loop->turn_ns,
-        .alone = loop->options.alone,
-    };
+    return waiting + batch;
+}
+
+const struct lp_loop_view *lp_loop_look(const loomp_loop *loop)
+{
+    return &loop->view;
 }
 
 void lp_loop_spend(loomp_loop *loop, double ns)
 {
-    loop->spent_ns += ns;
+    loop->view.spent_ns += ns;
 }
 
 /* libev ends the process when it cannot have a descriptor for its ev_async, so we ask for one first
@@ -386,6 +383,7 @@ static loomp_loop *new_loop(void)
 /* The watchers every loop has, without a reference. */
 static void start_watchers(loomp_loop *loop)
 {
+    loop->view.alone = loop->options.alone;
     ev_timer_init(&loop->rest, on_rest, 0., 0.);
     ev_set_priority(&loop->rest, EV_MINPRI);
     loop->rest.data = loop;

@@ -57,6 +57,18 @@ struct lp_alarms *lp_loop_alarms(loomp_loop *loop);
 /* Makes the loop look at them soon; any thread. */
 void lp_loop_look_at_alarms(loomp_loop *loop);
 
+/* ---- in virtual time (base/clock.h): on the thread of a loop that libev is running -------------- */
+
+/* Makes libev read its clock. */
+void lp_loop_read_clock(loomp_loop *loop);
+
+/* Runs what is ready, once: completions, alarms, libev's watchers. False: there was nothing but
+ * watchers that run every time. */
+bool lp_loop_run_ready(loomp_loop *loop);
+
+/* When the next alarm or timer of libev's is due, if that is before limit_ns; else limit_ns. */
+uint64_t lp_loop_next_ns(loomp_loop *loop, uint64_t limit_ns);
+
 void lp_loop_describe(loomp_loop *loop, struct loomp_thread_info *info);
 
 #endif

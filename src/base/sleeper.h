@@ -14,7 +14,7 @@
  *
  * Of the two steps 2, which change one word (acq_rel), one comes first: if it is the sleeper's, the waker
  * finds it in step 3; if it is the waker's, the sleeper sees the change in step 3. Outside of such tests
- * step 2 is left out, and 3 of the waker: nobody looks. */
+ * step 2 is left out, and 3 of the waker: nobody looks, and such a test begins when all sleep. */
 #ifndef LP_BASE_SLEEPER_H
 #define LP_BASE_SLEEPER_H
 

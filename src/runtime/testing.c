@@ -87,6 +87,8 @@ struct body {
     loomp_test_fn fn;
     loomp_runtime *runtime;
     bool virtual_time;
+    const char *file; /* where the test is */
+    unsigned line;
     int result;
 };
 
@@ -96,7 +98,7 @@ static void run_body(loomp_loop *loop, void *arg)
     if (!body->virtual_time) {
         body->result = body->fn(loop, body->runtime);
     } else if (lp_virtual_time_begin(loop)) {
-        loomp_test_fail(loomp_error(), __FILE__, __LINE__);
+        loomp_test_fail(loomp_error(), body->file, body->line);
     } else {
         body->result = body->fn(loop, body->runtime);
         lp_virtual_time_end();
@@ -120,7 +122,8 @@ int loomp_test_run(const char *name, const char *file, unsigned line, loomp_test
         report(what, file, line);
         return 1;
     }
-    struct body body = {.fn = fn, .virtual_time = options->virtual_time};
+    struct body body = {
+        .fn = fn, .virtual_time = options->virtual_time, .file = file, .line = line};
     int err = start(&body.runtime, name, options);
     if (!err) {
         err = loomp_post(loomp_loop_at(body.runtime, 0), run_body, &body);

@@ -326,18 +326,18 @@ static void keep_loop_busy(uint64_t until_ns)
 static const char *why_not(void)
 {
     if (!lp_clock_is_virtual()) {
-        return "loomp_test_takes: the test has no virtual_time";
+        return "the test has no virtual_time";
     }
     if (lp_self.role == LP_LOOP) {
-        return steers ? NULL : "loomp_test_takes: this loop is not the one of the test";
+        return steers ? NULL : "this loop is not the one of the test";
     }
     if (lp_self.role == LP_PLAIN) {
-        return "loomp_test_takes: this thread belongs to no pool";
+        return "this thread belongs to no pool";
     }
     if (lp_self.role == LP_GANG &&
         (lp_gang_context(lp_self.pool) == LP_GANG_IN_REGION || !lp_self.job)) {
-        return "loomp_test_takes: inside a parallel region, or in a task, of a job; the job itself "
-               "can say what they take together";
+        return "inside a parallel region, or in a task, of a job; the job itself can say what they "
+               "take together";
     }
     return NULL;
 }
@@ -346,8 +346,7 @@ void loomp_test_takes(double seconds)
 {
     const char *why = why_not();
     if (why || !(seconds >= 0) || lp_is_no_limit(seconds)) {
-        loomp_test_fail(why ? why : "loomp_test_takes: that is no number of seconds", __FILE__,
-                        __LINE__);
+        loomp_test_fail(why ? why : "that is no number of seconds", "loomp_test_takes", 0);
         return;
     }
     uint64_t until_ns = lp_clock_deadline_ns(seconds);

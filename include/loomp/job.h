@@ -57,7 +57,7 @@ struct loomp_job {
     uint64_t size;       /* of its input, for the site; 0: unknown */
     uint32_t hint;       /* LOOMP_HINT_* of this call; 0: the site's */
     uint32_t spare_;
-    uint64_t private_[28];
+    uint64_t private_[32];
 };
 
 /* Static initialiser; loomp_job_init does the same at run time. */

@@ -16,7 +16,8 @@ typedef int (*loomp_for_fn)(int64_t begin, int64_t end, void *arg);
 
 /* Calls body for consecutive chunks of `grain` indices (the last may be shorter) that cover begin to
  * end, each once, on the threads of `compute`, several at a time. grain 0: range / (8 x threads), at
- * least 1. An error keeps chunks that have not begun from beginning. begin >= end does nothing.
+ * least 1, and more where calls with the same body have shown that such a chunk takes less than 2 us; a
+ * range of less than 50 us is then done by the caller. (Of loomp_for_reduce always the former.) An error keeps chunks that have not begun from beginning. begin >= end does nothing.
  *
  * On a plain thread, and in a job of a blocking pool, it blocks. In other SERIAL jobs the caller does
  * chunks too. In a GANG job, between its regions, and in a TASKS job and its tasks it runs on their

@@ -63,6 +63,12 @@ typedef struct loomp_site loomp_site;
  * has not. Threads, result: as loomp_submit; -EINVAL also for a site without a name. */
 int loomp_submit_adaptive(loomp_runtime *runtime, loomp_job *job, loomp_site *site, uint64_t size);
 
+/* loomp_scope_async whose body is a call of the site: it runs inline before this returns, or on a thread of
+ * `compute`, wherever it is cheapest. The jobs that it submits go where they always go. Returns as
+ * loomp_scope_async, and -EAGAIN (queue_limit): then the body is not run. */
+int loomp_scope_adaptive(loomp_loop *loop, loomp_site *site, uint64_t size, loomp_scope_fn body,
+                         void *arg, loomp_scope_done_fn done);
+
 /* A decision and what it rests on. Costs are those of everybody: the delay of this call, and of all
  * other events and jobs through it. */
 struct loomp_decision {
@@ -78,7 +84,7 @@ struct loomp_decision {
     double inline_s;    /* predicted cost of each arm; infinite: not possible */
     double task_s;
     double team_s;      /* of the best width */
-    uint64_t private_[6];
+    uint64_t private_[12];
 };
 typedef struct loomp_decision loomp_decision;
 

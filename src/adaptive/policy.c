@@ -33,6 +33,7 @@ const struct lp_policy lp_policy_defaults = {
 
 enum {
     HIGH_IS_OFFLOADED = 3, /* calls of a site with that hint */
+    TRIAL_CALLS = 100,     /* after which a trial that is not over is forgotten: it has been cancelled */
     TRIAL_EVERY = 256      /* calls, of those whose alternative has not been measured for long */
 };
 
@@ -43,6 +44,9 @@ enum {
  * is, per ln k. */
 #define SCALING 0.9
 #define SCALING_DEVIATION 0.35
+
+/* A cost that is off by more than so many times is learnt at once. */
+#define SURPRISE 4.0
 
 #define LN2 0.6931471805599453
 
@@ -86,7 +90,7 @@ static double next_normal(uint64_t *draw)
 /* ---- teams --------------------------------------------------------------------------------------- */
 
 /* The nearest model that has seen something, in direction `step`; LP_WIDTHS: none. */
-static unsigned nearest(const struct lp_site_state *site, unsigned model, int step)
+static unsigned nearest(struct lp_site_state *site, unsigned model, int step)
 {
     for (int i = (int)model + step; i >= 0 && i < LP_WIDTHS; i += step) {
         if (site->models[i].n > 0) {
@@ -100,7 +104,7 @@ struct guess {
     double ln_cost, variance;
 };
 
-static struct guess guess_known(const struct lp_site_state *site, unsigned model, double ln_size)
+static struct guess guess_known(struct lp_site_state *site, unsigned model, double ln_size)
 {
     struct lp_prediction known;
     lp_model_predict(&site->models[model], ln_size, 0, &known);
@@ -109,7 +113,7 @@ static struct guess guess_known(const struct lp_site_state *site, unsigned model
 
 /* A width that has not been tried, from those that have: what its neighbours have shown of how the site
  * scales, or else the belief. */
-static struct guess guess_unknown(const struct lp_site_state *site, unsigned model, double ln_size)
+static struct guess guess_unknown(struct lp_site_state *site, unsigned model, double ln_size)
 {
     unsigned below = nearest(site, model, -1), above = nearest(site, model, +1);
     unsigned from = above < LP_WIDTHS ? above : below;
@@ -128,7 +132,7 @@ static struct guess guess_unknown(const struct lp_site_state *site, unsigned mod
                           known.variance + deviation * deviation};
 }
 
-static struct guess guess_width(const struct lp_site_state *site, unsigned model, double ln_size)
+static struct guess guess_width(struct lp_site_state *site, unsigned model, double ln_size)
 {
     return site->models[model].n > 0 ? guess_known(site, model, ln_size)
                                      : guess_unknown(site, model, ln_size);
@@ -146,21 +150,37 @@ static double price_of_threads(const struct lp_policy *policy, const struct lp_p
 }
 
 struct team {
-    double cost;    /* as expected, of the one that was chosen */
-    double ln_cost; /* of its work */
+    double cost; /* as expected, of the one that was chosen */
     unsigned width;
     bool trial;
 };
 
-/* The width after the widest that has not been tried, if it is worth it: half of one that is no worse
- * than twice as wide, as far as that has been seen. A team that is wider than the work is good for, or
- * than the machine has room for, is found out in a few calls, and a site that scales is not tried on
- * few threads. 0: none. */
-static unsigned untried_width(const struct lp_site_state *site, double ln_size, unsigned widest)
+/* The first width: half of what the user asks for, which costs a job that scales little, and not ruin
+ * where a team as wide as the machine does not get all its threads at once. */
+static unsigned first_width(unsigned widest)
 {
     unsigned top = lp_width_model(widest);
-    if (top < 1 || site->models[top].n <= 0) {
+    return top > 1 ? lp_model_width(top - 1) : widest;
+}
+
+static bool is_trying(const struct lp_site_state *site)
+{
+    return site->trying && site->calls < site->trying_until;
+}
+
+/* A width that has not been tried and is worth it: the widest after its half, and then half of one that
+ * is no worse than twice as wide, as far as that has been seen. So a team that is wider than the work is
+ * good for, or than the machine has room for, is found out in a few calls, and a site that scales is not
+ * tried on few threads. One at a time: until its first run is over nobody knows how bad it is.
+ * 0: none. */
+static unsigned untried_width(struct lp_site_state *site, double ln_size, unsigned widest)
+{
+    unsigned top = lp_width_model(widest);
+    if (top < 1 || is_trying(site)) {
         return 0;
+    }
+    if (site->models[top].n <= 0) {
+        return top > 1 && site->models[top - 1].n <= 0 ? 0 : widest;
     }
     double last = guess_known(site, top, ln_size).ln_cost;
     for (unsigned model = top - 1; model >= 1; model--) {
@@ -180,23 +200,28 @@ static unsigned untried_width(const struct lp_site_state *site, double ln_size, 
 }
 
 /* Thompson sampling over widths: each is given a cost from what is known of it, the least wins. */
-static struct team best_team(const struct lp_policy *policy, const struct lp_site_state *site,
+static struct team best_team(const struct lp_policy *policy, struct lp_site_state *site,
                              const struct lp_call *call, const struct lp_pool_load *pool,
                              double other, uint64_t draw)
 {
     unsigned widest = widest_of(call, pool);
-    struct team team = {INFINITY, 0, widest, false};
+    struct team team = {INFINITY, widest, false};
     if (nearest(site, LP_WIDTHS, -1) == LP_WIDTHS) {
-        team.trial = true; /* nothing is known: as the user would have it */
+        team.trial = true;
+        team.width = first_width(widest);
         return team;
     }
     unsigned untried = untried_width(site, call->ln_size, widest);
     double price = price_of_threads(policy, pool);
     double least = INFINITY;
-    for (unsigned model = 1;; model++) {
-        unsigned width = lp_model_width(model);
-        width = width < widest ? width : widest;
-        struct guess guess = guess_width(site, lp_width_model(width), call->ln_size);
+    unsigned width = 1;
+    while (width < widest && width != untried) {
+        width = 2 * width < widest ? 2 * width : widest;
+        unsigned model = lp_width_model(width);
+        if (site->models[model].n <= 0 && is_trying(site)) {
+            continue;
+        }
+        struct guess guess = guess_width(site, model, call->ln_size);
         double drawn = policy->mode == LP_LEARN
                            ? guess.ln_cost + sqrt(guess.variance) * next_normal(&draw)
                            : guess.ln_cost;
@@ -205,14 +230,11 @@ static struct team best_team(const struct lp_policy *policy, const struct lp_sit
         if (cost < least || width == untried) {
             least = cost;
             team.cost = exp(guess.ln_cost) * shared + other;
-            team.ln_cost = guess.ln_cost;
             team.width = width;
             team.trial = width == untried;
         }
-        if (width == widest || team.trial) {
-            return team;
-        }
     }
+    return team;
 }
 
 /* ---- rails --------------------------------------------------------------------------------------- */
@@ -223,14 +245,14 @@ static double pressure_of(const struct lp_loop_load *loop, const struct lp_predi
     return loop->ready + loop->rate * work->cost2 / (2 * work->cost);
 }
 
-static bool is_blocked(const struct lp_site_state *site, double ln_size)
+static bool is_blocked(struct lp_site_state *site, double ln_size)
 {
     return site->calls < site->blocked_until && ln_size >= site->blocked_low - LN2 &&
            ln_size <= site->blocked_high + LN2;
 }
 
 /* What forbids to run it inline; 0: nothing. Who weighs the events higher has narrower rails. */
-static uint32_t rail(const struct lp_policy *policy, const struct lp_site_state *site,
+static uint32_t rail(const struct lp_policy *policy, struct lp_site_state *site,
                      const struct lp_call *call, const struct lp_loop_load *loop,
                      const struct lp_prediction *work)
 {
@@ -303,7 +325,7 @@ static void as_without_site(struct lp_choice *choice, const struct lp_call *call
 }
 
 /* The habit of the class, or of the nearest that has one. */
-static const struct lp_habit *habit_of(const struct lp_site_state *site, double ln_size)
+static const struct lp_habit *habit_of(struct lp_site_state *site, double ln_size)
 {
     unsigned class = lp_size_class(ln_size);
     for (unsigned distance = 0; distance < LP_SIZE_CLASSES; distance++) {
@@ -318,7 +340,7 @@ static const struct lp_habit *habit_of(const struct lp_site_state *site, double 
 }
 
 /* Not by what things cost: true if it is decided. */
-static bool is_told(const struct lp_policy *policy, const struct lp_site_state *site,
+static bool is_told(const struct lp_policy *policy, struct lp_site_state *site,
                     const struct lp_call *call, const struct lp_pool_load *pool,
                     struct lp_choice *choice)
 {
@@ -345,22 +367,23 @@ static bool is_told(const struct lp_policy *policy, const struct lp_site_state *
 
 /* Nothing has been seen, and nobody has said anything: it is offloaded, where it does no harm. The same
  * for the first calls of what is said to be long. */
-static uint32_t is_new(const struct lp_site_state *site, const struct lp_call *call)
+static uint32_t is_new(struct lp_site_state *site, const struct lp_call *call)
 {
     if (call->hint == LOOMP_HINT_HIGH && site->calls < HIGH_IS_OFFLOADED) {
         return LOOMP_BY_HINT;
     }
-    return call->hint == LOOMP_HINT_UNKNOWN && nearest(site, LP_WIDTHS, -1) == LP_WIDTHS
+    return call->hint == LOOMP_HINT_UNKNOWN && site->models[0].n <= 0 &&
+                   nearest(site, 0, +1) == LP_WIDTHS
                ? LOOMP_BY_COLD
                : 0;
 }
 
-void lp_policy_choose(const struct lp_policy *policy, const struct lp_site_state *site,
-                      const struct lp_call *call, const struct lp_loop_load *loop,
-                      const struct lp_pool_load *pool, uint64_t draw, struct lp_choice *choice)
+static void decide(const struct lp_policy *policy, struct lp_site_state *site,
+                   const struct lp_call *call, const struct lp_loop_load *loop,
+                   const struct lp_pool_load *pool, uint64_t draw, struct lp_choice *choice)
 {
     struct lp_prediction *work = &choice->work;
-    struct team team = {INFINITY, 0, 1, false};
+    struct team team = {INFINITY, 1, false};
     double offload = pool->submit * (1 + loop->ready) + pool->to_done;
     if (call->kind != LOOMP_SERIAL) {
         team = best_team(policy, site, call, pool, offload + pool->gang_to_start, draw);
@@ -407,6 +430,16 @@ void lp_policy_choose(const struct lp_policy *policy, const struct lp_site_state
     }
 }
 
+void lp_policy_choose(const struct lp_policy *policy, struct lp_site_state *site,
+                      const struct lp_call *call, const struct lp_loop_load *loop,
+                      const struct lp_pool_load *pool, uint64_t draw, struct lp_choice *choice)
+{
+    decide(policy, site, call, loop, pool, draw, choice);
+    bool alone = choice->model == 0 || nearest(site, LP_WIDTHS, -1) == LP_WIDTHS;
+    choice->ln_expected =
+        alone ? choice->work.ln_cost : guess_width(site, choice->model, call->ln_size).ln_cost;
+}
+
 /* ---- afterwards ---------------------------------------------------------------------------------- */
 
 static void vote(struct lp_habit *habit, const struct lp_choice *choice)
@@ -425,26 +458,38 @@ void lp_policy_decided(struct lp_site_state *site, const struct lp_call *call,
                        const struct lp_choice *choice)
 {
     site->calls++;
+    if (choice->arm == LOOMP_TEAM && site->models[choice->model].n <= 0) {
+        site->trying = choice->model;
+        site->trying_until = site->calls + TRIAL_CALLS;
+    }
     vote(&site->habits[lp_size_class(call->ln_size)], choice);
 }
 
-/* The sizes that rail 3 is about grow with each strike while it speaks. */
-static void strike(const struct lp_policy *policy, struct lp_site_state *site, double ln_size)
+/* The sizes that it is about grow with each strike while it speaks. */
+void lp_policy_block(const struct lp_policy *policy, struct lp_site_state *site, double ln_low,
+                     double ln_high)
 {
-    if (site->calls >= site->blocked_until) {
-        site->blocked_low = site->blocked_high = ln_size;
-    }
-    site->blocked_low = fmin(site->blocked_low, ln_size);
-    site->blocked_high = fmax(site->blocked_high, ln_size);
+    bool speaks = site->calls < site->blocked_until;
+    site->blocked_low = speaks ? fmin(site->blocked_low, ln_low) : ln_low;
+    site->blocked_high = speaks ? fmax(site->blocked_high, ln_high) : ln_high;
     site->blocked_until = site->calls + policy->gr3_calls;
 }
 
-bool lp_policy_learn(const struct lp_policy *policy, struct lp_site_state *site,
-                     struct lp_model *batch, uint32_t arm, uint32_t model, double ln_size,
-                     double cost_ns)
+struct lp_lesson lp_policy_learn(const struct lp_policy *policy, struct lp_site_state *site,
+                                 struct lp_model *batch, uint32_t arm, uint32_t model,
+                                 double ln_size, double cost_ns, double expected_ns)
 {
-    if (arm == LOOMP_INLINE && cost_ns > policy->gr3_ns) {
-        strike(policy, site, ln_size);
+    struct lp_lesson lesson = {.strike = arm == LOOMP_INLINE && cost_ns > policy->gr3_ns};
+    if (lesson.strike) {
+        lp_policy_block(policy, site, ln_size, ln_size);
     }
-    return lp_model_learn(&site->models[model], batch, &policy->model, ln_size, cost_ns);
+    if (model == site->trying) {
+        site->trying = 0;
+    }
+    /* What is run inline may be short, so its lesson must be; but not if it is a surprise. */
+    bool at_once = arm != LOOMP_INLINE || !(cost_ns < SURPRISE * expected_ns &&
+                                            expected_ns < SURPRISE * cost_ns);
+    lesson.changed = lp_model_learn(&site->models[model], batch, &policy->model, ln_size, cost_ns,
+                                    at_once);
+    return lesson;
 }

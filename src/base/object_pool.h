@@ -6,7 +6,7 @@
 #include <stddef.h>
 
 /* The size of every object: what the largest of its users (a call with its job) needs. */
-enum { LP_OBJECT_BYTES = 384 };
+enum { LP_OBJECT_BYTES = 448 };
 
 /* An object of LP_OBJECT_BYTES, uninitialised, aligned to 16; NULL without memory. Allocates only
  * when the thread's pool is empty. */

@@ -31,6 +31,8 @@ struct lp_self {
     uintptr_t stack_low;     /* below it little of the thread's stack is left; 0: unknown */
     unsigned yields;         /* jobs inside each other that loomp_yield began */
     struct lp_finishing *finishing; /* the job whose done runs, or NULL */
+    struct lp_learner *learner; /* LP_LOOP: its scheduler, once it has been used */
+    bool met_openmp;         /* libomp knows the thread, which is in no team */
     uint64_t fp_control;     /* what the thread's jobs start with */
 };
 

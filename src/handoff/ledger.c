@@ -103,6 +103,19 @@ void lp_ledger_finish(struct lp_ledger *ledger)
     finish(ledger, 1);
 }
 
+int lp_ledger_enter(struct lp_ledger *ledger)
+{
+    if (atomic_load_explicit(&ledger->gate, memory_order_relaxed) == LP_GATE_CHILD) {
+        return lp_ledger_check(ledger);
+    }
+    lp_ledger_hold(ledger); /* seq_cst, before the look at the gate, as in accept */
+    int err = lp_ledger_check(ledger);
+    if (err) {
+        finish(ledger, 1);
+    }
+    return err;
+}
+
 int lp_ledger_accept(struct lp_ledger *ledger)
 {
     if (atomic_load_explicit(&ledger->gate, memory_order_relaxed) == LP_GATE_CHILD) {

@@ -57,6 +57,10 @@ extern struct lp_ledger lp_untracked;
  * that nothing is freed under it when the entry is finished at once: it ends with another finish. */
 int lp_ledger_accept(struct lp_ledger *ledger);
 
+/* Counts a call that uses the runtime and brings nothing: until its finish nothing is freed under it. 0,
+ * -ESHUTDOWN (down), -EOWNERDEAD. */
+int lp_ledger_enter(struct lp_ledger *ledger);
+
 /* Counts a call on an entry that is known to be unfinished. */
 void lp_ledger_hold(struct lp_ledger *ledger);
 

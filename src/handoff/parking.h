@@ -74,6 +74,17 @@ bool lp_parking_wake_slot(struct lp_parking *parking, unsigned slot);
 /* Wakes the highest sleeper; false if there is none. */
 bool lp_parking_wake_highest(struct lp_parking *parking);
 
+/* Whether anybody sleeps (relaxed: for an estimate). */
+static inline bool lp_parking_any(struct lp_parking *parking)
+{
+    for (unsigned i = 0; i < parking->words; i++) {
+        if (atomic_load_explicit(&parking->bits[i], memory_order_relaxed)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Wakes every sleeper. */
 void lp_parking_wake_all(struct lp_parking *parking);
 

@@ -37,6 +37,7 @@ static void finish(loomp_job *job)
     int32_t status = words->status;
     loomp_done_fn done = job->done;
     struct lp_finishing finishing = {job, words->scratch, lp_self.finishing};
+    lp_job_learn(job);
     words->scratch = NULL;
     lp_job_set_state(words, LOOMP_JOB_IDLE);
     if (done) {
@@ -101,7 +102,7 @@ static int work_of_tasks(void *job)
 static int32_t call_work(loomp_job *job)
 {
     struct lp_job_words *words = lp_job_words(job);
-    bool leads_gang = job->kind == LOOMP_GANG && lp_self.role == LP_GANG &&
+    bool leads_gang = words->kind == LOOMP_GANG && lp_self.role == LP_GANG &&
                       lp_gang_at_top_level(lp_self.pool);
     lp_job_set_state(words, LOOMP_JOB_RUNNING);
     words->outer = lp_self.job;
@@ -113,7 +114,7 @@ static int32_t call_work(loomp_job *job)
     }
     lp_self.inside++;
     if (lp_self.card) {
-        lp_card_add(&lp_self.card->kinds[job->kind]);
+        lp_card_add(&lp_self.card->kinds[words->kind]);
     }
     int32_t status = job->kind == LOOMP_TASKS ? lp_team_with_children(work_of_tasks, job)
                                               : job->work(job);
@@ -154,7 +155,9 @@ static void run(loomp_job *job, bool done_here)
         count_unstarted(words->pool, status);
     } else {
         lp_fp_restore(words->fp_control ? words->fp_control : usual);
+        lp_job_work_begins(words);
         status = call_work(job);
+        lp_job_work_ended(words);
         lp_fp_restore(usual);
     }
     lp_job_complete(job, status, done_here); /* the job may be gone from here on */
@@ -168,8 +171,8 @@ void lp_job_run(void *job)
 
 uint64_t lp_job_note(const void *item)
 {
-    const loomp_job *job = item;
-    return lp_note(job->kind, job->width);
+    const struct lp_job_words *words = lp_job_words((loomp_job *)(uintptr_t)item);
+    return lp_note(words->kind, words->width);
 }
 
 void lp_job_run_for_caller(void *job)

@@ -3,6 +3,7 @@
 #ifndef LP_JOB_JOB_H
 #define LP_JOB_JOB_H
 
+#include "adaptive/learner.h"
 #include "handoff/completion.h"
 #include "handoff/ledger.h"
 #include "handoff/overflow.h"
@@ -55,13 +56,16 @@ struct __attribute__((may_alias)) lp_job_words {
         };
     };
     uint64_t fp_control;     /* the submitter's, with LOOMP_FP_ENV */
+    struct lp_placed placed; /* of a job with a site: where it runs, and when it did what */
     _Atomic uint32_t state;  /* LOOMP_JOB_*, LP_JOB_PENDING */
     _Atomic uint32_t cancel; /* set by loomp_cancel, read by the runner and by loomp_cancelled */
     int32_t status;
     uint32_t untracked;
+    /* How it runs: as the job's fields say, or as it was placed. */
+    uint32_t kind, width;
 };
 
-_Static_assert(sizeof(struct lp_job_words) <= sizeof(((struct loomp_job *)0)->private_) - 32,
+_Static_assert(sizeof(struct lp_job_words) <= sizeof(((struct loomp_job *)0)->private_) - 16,
                "a job has room for its words, and some to spare");
 
 /* Accepted, but not to be withdrawn by its place in a queue. Outside it is LOOMP_JOB_QUEUED. */
@@ -108,6 +112,18 @@ uint64_t lp_job_note(const void *job);
 /* A group is cancelled: takes its jobs out of the queues and completes them. The caller holds the group
  * and is counted in the ledger. */
 void lp_jobs_withdraw(loomp_runtime *runtime, loomp_group *group);
+
+/* Jobs with a site (job/placing.c). Decides how the job runs, in words->kind and so on; true: inline,
+ * here and now. outside: not in its submission, but where no user code may run. */
+bool lp_job_place(loomp_job *job, loomp_pool *pool, bool outside);
+
+/* The thread that submitted it has handed it over; the job may be gone. placed: a copy from before. */
+void lp_job_handed_over(const struct lp_placed *placed, loomp_pool *pool);
+
+/* Its work begins, and has ended; and done is about to be called, on this thread. */
+void lp_job_work_begins(struct lp_job_words *words);
+void lp_job_work_ended(struct lp_job_words *words);
+void lp_job_learn(const loomp_job *job);
 
 /* Joins a group, or leaves it with a job's status. After the last leave the group may be gone. */
 void lp_group_join(loomp_group *group);

@@ -4,8 +4,10 @@
  * A loop is described on the stack of the thread that began it. Participants claim its pieces one
  * after the other from one counter: the caller, and SERIAL jobs that it submits, its helpers; on a
  * gang team, the threads of a region. When the caller finds no piece left it withdraws those helpers
- * that have not started, and waits for the others. Any thread but loops enters; a loop starts one by
- * a job (loomp_for_async). */
+ * that have not started, and waits for the others. A loop that is known to be short calls none, unless
+ * it takes longer than expected. Any thread but loops enters; a loop starts one by a job
+ * (loomp_for_async). */
+#include "adaptive/grain.h"
 #include "base/error.h"
 #include "base/object_pool.h"
 #include "base/platform.h"
@@ -33,6 +35,8 @@ struct loop {
     size_t partial_bytes;
     void *arg;
     const loomp_job *around; /* that the caller runs, or NULL */
+    bool learns;             /* what an index costs: its grain was left to us */
+    double expected_ns;      /* of the whole range; 0: unknown */
     /* The first error, by a compare-exchange of whoever has it; the others look at it before each
      * chunk (relaxed: a chunk that begins at the same time may), the caller when all have ended. */
     _Atomic int error;
@@ -100,13 +104,34 @@ static bool do_piece(struct loop *loop, uint64_t piece)
     return true;
 }
 
+static uint64_t claim_piece(struct loop *loop)
+{
+    return atomic_fetch_add_explicit(&loop->next, 1, memory_order_acq_rel);
+}
+
+static void learn_from_piece(const struct loop *loop, uint64_t piece, uint64_t from_ns)
+{
+    uint64_t from = piece * loop->stride;
+    uint64_t indices = loop->length - from < loop->stride ? loop->length - from : loop->stride;
+    lp_grain_learn((lp_body)loop->body, indices, (double)(lp_now_ns() - from_ns));
+}
+
+/* The first piece of each participant is timed, if anything is to be learnt from it. */
 static void take_part(void *arg)
 {
     struct loop *loop = arg;
-    uint64_t piece;
-    do {
-        piece = atomic_fetch_add_explicit(&loop->next, 1, memory_order_acq_rel);
-    } while (piece < loop->pieces && do_piece(loop, piece));
+    uint64_t piece = claim_piece(loop);
+    if (piece < loop->pieces && loop->learns) {
+        uint64_t from_ns = lp_now_ns();
+        if (!do_piece(loop, piece)) {
+            return;
+        }
+        learn_from_piece(loop, piece, from_ns);
+        piece = claim_piece(loop);
+    }
+    while (piece < loop->pieces && do_piece(loop, piece)) {
+        piece = claim_piece(loop);
+    }
 }
 
 /* ---- helpers ------------------------------------------------------------------------------------- */
@@ -177,8 +202,32 @@ static void give_all(struct helper *list)
     }
 }
 
+/* What waking a helper takes. A loop shorter than two of them is done before it would have come. */
+enum { HELP_NS = 25000 };
+
+/* The caller alone; true if pieces are left after as long as helpers are worth their while. */
+static bool take_part_alone(struct loop *loop)
+{
+    uint64_t began_ns = lp_now_ns(), now_ns = began_ns;
+    while (now_ns - began_ns < HELP_NS) {
+        uint64_t piece = claim_piece(loop);
+        if (piece >= loop->pieces || !do_piece(loop, piece)) {
+            return false;
+        }
+        uint64_t before_ns = now_ns;
+        now_ns = lp_now_ns();
+        if (piece == 0) {
+            learn_from_piece(loop, piece, before_ns);
+        }
+    }
+    return true;
+}
+
 static void take_part_with_helpers(loomp_runtime *runtime, struct loop *loop, uint64_t wanted)
 {
+    if (loop->expected_ns > 0 && loop->expected_ns < 2 * HELP_NS && !take_part_alone(loop)) {
+        return;
+    }
     loomp_group group;
     loomp_group_init(&group, runtime);
     struct helper *helpers = call_helpers(runtime, loop, &group, wanted);
@@ -232,8 +281,11 @@ static struct loop loop_of(const struct call *call)
         .arg = call->arg,
     };
     if (!loop.grain) {
-        loop.grain = loop.length / (8 * (uint64_t)call->runtime->compute->width);
-        loop.grain += !loop.grain;
+        /* The result of a reduction must not depend on what has been learnt. */
+        loop.learns = !call->reduction;
+        double index_ns = loop.learns ? lp_grain_index_ns((lp_body)call->body) : 0;
+        loop.grain = lp_grain_of(loop.length, call->runtime->compute->width, index_ns);
+        loop.expected_ns = index_ns * (double)loop.length;
     }
     loop.stride = loop.grain;
     loop.pieces = (loop.length - 1) / loop.grain + 1;

@@ -63,10 +63,56 @@ static void wake_scope(struct lp_waiter *waiter)
     lp_loop_push(scope->loop, &scope->item);
 }
 
-int loomp_scope_async(loomp_loop *loop, loomp_scope_fn body, void *arg, loomp_scope_done_fn done)
+/* The body, as a job with a site: of the scope, so that this does not end before it. */
+struct scope_body {
+    loomp_job job;
+    loomp_group *scope;
+    loomp_scope_fn fn;
+    void *arg;
+};
+
+_Static_assert(sizeof(struct scope_body) <= LP_OBJECT_BYTES, "its body is an object of the pool too");
+
+static int body_work(loomp_job *job)
+{
+    struct scope_body *body = LOOMP_CONTAINER(job, struct scope_body, job);
+    return body->fn(body->scope, body->arg);
+}
+
+static void body_done(loomp_job *job, int status)
+{
+    (void)status; /* the group has it */
+    lp_object_give(LOOMP_CONTAINER(job, struct scope_body, job));
+}
+
+static int submit_body(struct async_scope *scope, loomp_scope_fn fn, void *arg, loomp_site *site,
+                       uint64_t size)
+{
+    struct scope_body *body = lp_object_take();
+    if (!body) {
+        return lp_fail(-ENOMEM, "no memory for the body of a scope");
+    }
+    loomp_job_init(&body->job, body_work, body_done);
+    body->job.group = &scope->group;
+    body->job.home = scope->loop;
+    body->job.site = site;
+    body->job.size = size;
+    body->scope = &scope->group;
+    body->fn = fn;
+    body->arg = arg;
+    int err = loomp_submit(lp_self.runtime, &body->job);
+    if (err) {
+        lp_object_give(body);
+    }
+    return err;
+}
+
+/* site: NULL, and the body runs here. */
+static int begin_scope(const char *call, loomp_loop *loop, loomp_scope_fn body, void *arg,
+                       loomp_scope_done_fn done, loomp_site *site, uint64_t size)
 {
     if (!loop || !body || !done) {
-        return lp_fail(-EINVAL, "loomp_scope_async: %s is NULL",
+        return lp_fail(-EINVAL, "%s: %s is NULL", call,
                        !loop ? "the loop" : body ? "done" : "the body");
     }
     struct lp_ledger *ledger = &lp_tracked;
@@ -76,7 +122,7 @@ int loomp_scope_async(loomp_loop *loop, loomp_scope_fn body, void *arg, loomp_sc
     }
     struct async_scope *scope = NULL;
     if (lp_self.loop != loop) {
-        err = lp_fail(-EPERM, "loomp_scope_async: this is not the thread of that loop");
+        err = lp_fail(-EPERM, "%s: this is not the thread of that loop", call);
     } else if (!(scope = lp_object_take())) {
         err = lp_fail(-ENOMEM, "no memory for a scope");
     }
@@ -91,8 +137,19 @@ int loomp_scope_async(loomp_loop *loop, loomp_scope_fn body, void *arg, loomp_sc
                                   .done = done,
                                   .arg = arg};
     loomp_group_init(&scope->group, lp_self.runtime);
+    if (site) {
+        err = submit_body(scope, body, arg, site, size);
+        if (err) {
+            lp_object_give(scope);
+            lp_ledger_finish(ledger);
+            lp_ledger_finish(ledger);
+            return err;
+        }
+    }
     lp_loop_expect(loop);
-    scope->err = body(&scope->group, arg);
+    if (!site) {
+        scope->err = body(&scope->group, arg);
+    }
     int32_t status;
     if (!lp_group_wait_with(&scope->group, &scope->waiter, &status)) {
         scope->waiter.status = status;
@@ -100,4 +157,16 @@ int loomp_scope_async(loomp_loop *loop, loomp_scope_fn body, void *arg, loomp_sc
     }
     lp_ledger_finish(ledger); /* this call; the scope may be gone from here on */
     return 0;
+}
+
+int loomp_scope_async(loomp_loop *loop, loomp_scope_fn body, void *arg, loomp_scope_done_fn done)
+{
+    return begin_scope("loomp_scope_async", loop, body, arg, done, NULL, 0);
+}
+
+int loomp_scope_adaptive(loomp_loop *loop, loomp_site *site, uint64_t size, loomp_scope_fn body,
+                         void *arg, loomp_scope_done_fn done)
+{
+    return site ? begin_scope("loomp_scope_adaptive", loop, body, arg, done, site, size)
+                : lp_fail(-EINVAL, "loomp_scope_adaptive: the site is NULL");
 }

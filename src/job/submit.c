@@ -38,6 +38,11 @@ static int check(const loomp_runtime *runtime, const loomp_job *job)
         return lp_fail(-EINVAL, "loomp_submit: the flags of job.group have unknown bits 0x%x",
                        job->group->flags & ~LOOMP_GROUP_CANCEL_ON_ERROR);
     }
+    if (job->hint > LOOMP_HINT_HIGH) {
+        return lp_fail(-EINVAL, "loomp_submit: job.hint is %u, not LOOMP_HINT_UNKNOWN, _LOW, "
+                                "_MEDIUM or _HIGH",
+                       job->hint);
+    }
     if (isnan(job->deadline_s)) {
         return lp_fail(-EINVAL, "loomp_submit: job.deadline_s is not a number");
     }
@@ -46,7 +51,8 @@ static int check(const loomp_runtime *runtime, const loomp_job *job)
         return lp_fail(-EINVAL, "loomp_submit: job.flags has unknown bits 0x%x",
                        job->flags & ~known);
     }
-    return 0;
+    struct lp_site_record *record;
+    return job->site ? lp_site_record(job->site, &record) : 0;
 }
 
 /* Counts the job and this call, or refuses. */
@@ -86,6 +92,9 @@ static int claim(loomp_runtime *runtime, loomp_job *job, loomp_pool *pool, uint3
     words->fp_control = job->flags & LOOMP_FP_ENV ? lp_fp_control() : 0;
     atomic_store_explicit(&words->cancel, 0, memory_order_relaxed);
     words->untracked = job->flags & LOOMP_UNTRACKED;
+    words->kind = job->kind;
+    words->width = job->width;
+    words->placed.site = NULL;
     if (words->group) {
         lp_group_join(words->group);
     }
@@ -116,7 +125,7 @@ static bool push(loomp_job *job)
     struct lp_job_words *words = lp_job_words(job);
     struct lp_ticket *ticket = lp_job_ticket(words);
     *ticket = (struct lp_ticket){NULL, LP_NO_POSITION};
-    return job->kind == LOOMP_SERIAL
+    return words->kind == LOOMP_SERIAL
                ? lp_pool_push_serial(words->pool, job->priority, job, words->group,
                                      job->flags & LOOMP_FIFO, ticket)
                : lp_pool_push_gang(words->pool, job->priority, job, words->group, ticket);
@@ -127,7 +136,7 @@ static void push_late(loomp_job *job)
 {
     struct lp_job_words *words = lp_job_words(job);
     struct loomp_pool *pool = words->pool;
-    lp_overflow_put(job->kind == LOOMP_SERIAL ? &pool->late_serial : &pool->late_gangs,
+    lp_overflow_put(words->kind == LOOMP_SERIAL ? &pool->late_serial : &pool->late_gangs,
                     &words->late, job, words->group);
 }
 
@@ -169,7 +178,8 @@ static int overflow(loomp_runtime *runtime, loomp_job *job)
 
 static bool may_run_here(loomp_runtime *runtime, const loomp_job *job)
 {
-    return runtime->queue_policy == LP_CALLER_RUNS && job->kind == LOOMP_SERIAL &&
+    return runtime->queue_policy == LP_CALLER_RUNS &&
+           lp_job_words((loomp_job *)job)->kind == LOOMP_SERIAL &&
            (lp_self.role != LP_LOOP || !(job->flags & LOOMP_MAY_WAIT)) &&
            (lp_self.role != LP_GANG || lp_gang_at_top_level(lp_self.pool)) &&
            (!lp_job_words((loomp_job *)job)->pool->options.blocking || lp_self.role == LP_PLAIN);
@@ -178,18 +188,27 @@ static bool may_run_here(loomp_runtime *runtime, const loomp_job *job)
 /* Queues a job that is claimed, or runs it here. The job may be gone when this returns 0. */
 static int hand_over(loomp_runtime *runtime, loomp_job *job, loomp_pool *pool)
 {
-    uint32_t kind = job->kind;
-    loomp_group *group = lp_job_words(job)->group;
-    struct lp_deadline *deadline = lp_job_words(job)->deadline;
+    struct lp_job_words *words = lp_job_words(job);
+    loomp_group *group = words->group;
+    struct lp_deadline *deadline = words->deadline;
     if (deadline) {
         lp_deadline_begin(deadline, job->deadline_s);
     }
     if (group) {
         lp_group_join(group); /* ours, while we are not through with the group */
     }
+    bool is_inline = job->site && lp_job_place(job, pool, false);
+    struct lp_placed placed = {.site = NULL};
+    if (job->site) {
+        placed = words->placed;
+    }
+    uint32_t kind = words->kind;
     int err = 0;
-    if (push(job)) {
+    if (is_inline) {
+        lp_team_run_on_loop(lp_job_run_for_caller, job);
+    } else if (push(job)) {
         announce(pool, kind, group);
+        lp_job_handed_over(&placed, pool);
     } else if (may_run_here(runtime, job)) {
         lp_team_run_outside(lp_job_run_for_caller, job);
     } else {
@@ -280,6 +299,16 @@ int loomp_submit(loomp_runtime *runtime, loomp_job *job)
     return submit(runtime, job, false, NULL);
 }
 
+int loomp_submit_adaptive(loomp_runtime *runtime, loomp_job *job, loomp_site *site, uint64_t size)
+{
+    if (!job || !site) {
+        return lp_fail(-EINVAL, "loomp_submit_adaptive: the %s is NULL", job ? "site" : "job");
+    }
+    job->site = site;
+    job->size = size;
+    return loomp_submit(runtime, job);
+}
+
 int loomp_submit_to(loomp_pool *pool, loomp_job *job)
 {
     return pool ? submit(pool->options.runtime, job, false, pool)
@@ -302,7 +331,6 @@ static void start_after(struct lp_waiter *waiter)
     loomp_job *job = LOOMP_CONTAINER(words, loomp_job, private_);
     loomp_pool *pool = words->pool;
     loomp_group *group = words->group;
-    uint32_t kind = job->kind;
     struct lp_deadline *deadline = words->deadline;
     if (group) {
         lp_graph_take_back_pending(&words->nest, group);
@@ -321,6 +349,10 @@ static void start_after(struct lp_waiter *waiter)
         }
         lp_job_complete(job, -ECANCELED, false);
     } else {
+        if (job->site) {
+            lp_job_place(job, pool, true);
+        }
+        uint32_t kind = words->kind;
         if (!push(job)) {
             push_late(job);
         }

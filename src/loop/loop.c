@@ -14,7 +14,9 @@
 #include "base/futex.h"
 #include "base/object_pool.h"
 #include "base/self.h"
+#include "base/stopwatch.h"
 #include "base/thread.h"
+#include "loop/load.h"
 #include "loop/steps.h"
 #include "placement/topology.h"
 
@@ -61,6 +63,10 @@ struct loomp_loop {
     struct at_exit *at_exit;
     bool attached;
     bool holds_reference;
+    struct lp_meter events;
+    double rate;       /* as the turn began */
+    uint64_t turn_ns;  /* when the turn was last seen to begin */
+    double spent_ns;   /* on inline work in this turn */
     struct lp_loop_options options;
     lp_thread *thread;
     pthread_t owner;
@@ -275,6 +281,7 @@ static bool run_batch(loomp_loop *loop)
         struct lp_item *item = loop->batch;
         loop->batch = item->next;
         item->run(item); /* the item may be gone from here on */
+        lp_meter_count(&loop->events, 1);
         lp_fp_restore(lp_self.fp_control);
         atomic_store_explicit(&loop->jobs,
                               atomic_load_explicit(&loop->jobs, memory_order_relaxed) + 1,
@@ -325,10 +332,36 @@ static void on_before_sleep(struct ev_loop *ev, ev_prepare *watcher, int events)
 
 static void on_after_sleep(struct ev_loop *ev, ev_check *watcher, int events)
 {
-    (void)ev;
     (void)events;
     loomp_loop *loop = watcher->data;
     atomic_store_explicit(&loop->state, LOOMP_STATE_BUSY, memory_order_relaxed);
+    loop->turn_ns = lp_stopwatch_ns();
+    loop->spent_ns = 0;
+    /* What is pending is what this turn brings: this callback comes before all others. */
+    lp_meter_add(&loop->events, loop->turn_ns, (double)ev_pending_count(ev));
+    loop->rate = lp_meter_rate(&loop->events);
+}
+
+void lp_loop_look(loomp_loop *loop, struct lp_loop_view *view)
+{
+    enum { COUNTED = 8 }; /* completions: more of them make no difference */
+    unsigned waiting = ev_pending_count(loop->ev);
+    unsigned batch = 0;
+    for (struct lp_item *item = loop->batch; item && batch < COUNTED; item = item->next) {
+        batch++;
+    }
+    *view = (struct lp_loop_view){
+        .ready = waiting + batch,
+        .rate = loop->rate,
+        .spent_ns = loop->spent_ns,
+        .turn_ns = loop->turn_ns,
+        .alone = loop->options.alone,
+    };
+}
+
+void lp_loop_spend(loomp_loop *loop, double ns)
+{
+    loop->spent_ns += ns;
 }
 
 /* libev ends the process when it cannot have a descriptor for its ev_async, so we ask for one first
@@ -365,6 +398,15 @@ static void start_watchers(loomp_loop *loop)
     loop->wake.data = loop;
     ev_async_start(loop->ev, &loop->wake);
     ev_unref(loop->ev);
+    ev_prepare_init(&loop->before_sleep, on_before_sleep);
+    loop->before_sleep.data = loop;
+    ev_prepare_start(loop->ev, &loop->before_sleep);
+    ev_unref(loop->ev);
+    ev_check_init(&loop->after_sleep, on_after_sleep);
+    ev_set_priority(&loop->after_sleep, EV_MAXPRI);
+    loop->after_sleep.data = loop;
+    ev_check_start(loop->ev, &loop->after_sleep);
+    ev_unref(loop->ev);
 }
 
 static void stop_watchers(loomp_loop *loop)
@@ -379,6 +421,10 @@ static void stop_watchers(loomp_loop *loop)
     }
     stop_alarm(loop);
     lp_alarms_fini(&loop->alarms);
+    ev_ref(loop->ev);
+    ev_prepare_stop(loop->ev, &loop->before_sleep);
+    ev_ref(loop->ev);
+    ev_check_stop(loop->ev, &loop->after_sleep);
     ev_ref(loop->ev);
     ev_async_stop(loop->ev, &loop->wake);
 }
@@ -440,14 +486,6 @@ static void loop_main(void *arg)
     }
     start_watchers(loop);
     ev_ref(loop->ev); /* a loop of ours runs until it is told to end */
-    ev_prepare_init(&loop->before_sleep, on_before_sleep);
-    loop->before_sleep.data = loop;
-    ev_prepare_start(loop->ev, &loop->before_sleep);
-    ev_unref(loop->ev);
-    ev_check_init(&loop->after_sleep, on_after_sleep);
-    loop->after_sleep.data = loop;
-    ev_check_start(loop->ev, &loop->after_sleep);
-    ev_unref(loop->ev);
     tell_ready(loop, 1);
 
     while (!atomic_load_explicit(&loop->ending, memory_order_acquire)) {
@@ -456,10 +494,6 @@ static void loop_main(void *arg)
 
     drain(loop);
     call_at_exit(loop);
-    ev_ref(loop->ev);
-    ev_prepare_stop(loop->ev, &loop->before_sleep);
-    ev_ref(loop->ev);
-    ev_check_stop(loop->ev, &loop->after_sleep);
     stop_watchers(loop);
     ev_loop_destroy(loop->ev);
     lp_self = (struct lp_self){0};

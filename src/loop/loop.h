@@ -14,6 +14,7 @@ struct lp_loop_options {
     struct loomp_runtime *runtime;
     const char *prefix;
     int index;
+    bool alone; /* of its runtime's own loops it is the only one */
     const struct lp_topology *topology;
     const struct lp_place *place;
 };
@@ -56,6 +57,19 @@ struct lp_alarms *lp_loop_alarms(loomp_loop *loop);
 
 /* Makes the loop look at them soon; any thread. */
 void lp_loop_look_at_alarms(loomp_loop *loop);
+
+/* How busy it is. On its thread. */
+struct lp_loop_view {
+    double ready;     /* callbacks and completions that wait in this turn */
+    double rate;      /* events per ns, lately */
+    double spent_ns;  /* lp_loop_spend in this turn */
+    uint64_t turn_ns; /* of lp_stopwatch_ns: when the turn began, or a little before */
+    bool alone;       /* the runtime has no other loop of its own */
+};
+void lp_loop_look(loomp_loop *loop, struct lp_loop_view *view);
+
+/* So much of the turn was spent on work that has been run inline. On its thread. */
+void lp_loop_spend(loomp_loop *loop, double ns);
 
 /* ---- in virtual time (base/clock.h): on the thread of a loop that libev is running -------------- */
 

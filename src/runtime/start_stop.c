@@ -8,6 +8,7 @@
 #include "job/job.h"
 #include "placement/affinity.h"
 #include "placement/openmp_environment.h"
+#include "runtime/adaptive.h"
 #include "runtime/runtime.h"
 #include "settings/settings.h"
 #include "team/openmp.h"
@@ -179,6 +180,7 @@ static int start_loops(struct lp_parts *parts)
                                     .runtime = &lp_process.runtime,
                                     .prefix = lp_settings_text(parts->config, LP_PREFIX),
                                     .index = (int)i,
+                                    .alone = parts->plan.io_count == 1,
                                     .topology = &parts->survey.topology,
                                     .place = &parts->plan.io[i],
                                 });
@@ -190,16 +192,21 @@ static int start_loops(struct lp_parts *parts)
     return 0;
 }
 
-/* The teams first: a team thread that has handed a completion over may still be waking its loop. */
+/* The teams first: a team thread that has handed a completion over may still be waking its loop. But
+ * `compute` itself after the loops, which look at it when they choose (job/decision.c). */
 static void free_parts(struct lp_parts *parts)
 {
     lp_follow_stop(parts->follower);
     lp_pools_stop(parts);
-    lp_pools_free(parts->compute);
+    if (parts->compute) {
+        lp_teams_stop(parts->compute);
+    }
     lp_pools_free(parts->blocking);
     for (unsigned i = 0; i < parts->loop_count; i++) {
         lp_loop_stop(parts->loops[i]);
     }
+    lp_pools_discard(parts->compute);
+    lp_stop_adaptive(parts);
     free(parts->loops);
     lp_plan_fini(&parts->plan);
     lp_survey_fini(&parts->survey);
@@ -280,6 +287,10 @@ static int build(struct lp_parts *parts, const loomp_config *config)
     if (err) {
         return err;
     }
+    err = lp_start_adaptive(parts);
+    if (err) {
+        return err;
+    }
     err = start_compute(parts);
     if (err) {
         return err;
@@ -296,7 +307,11 @@ static int build(struct lp_parts *parts, const loomp_config *config)
         return err;
     }
     err = start_loops(parts);
-    return err ? err : start_following(parts);
+    if (err) {
+        return err;
+    }
+    lp_calibrate_adaptive(parts);
+    return start_following(parts);
 }
 
 int loomp_start(loomp_runtime **runtime, const loomp_config *config)
@@ -468,7 +483,7 @@ int loomp_attach(loomp_runtime *runtime, struct ev_loop *ev, loomp_loop **out)
               ? 0
               : lp_fail(-ESHUTDOWN, "loomp_attach: the runtime is shut down");
     if (!err) {
-        err = lp_loop_attach(out, &(struct lp_loop_options){.runtime = runtime, .index = -1}, ev);
+        err = lp_loop_attach(out, &(struct lp_loop_options){.runtime = runtime, .index = -1, .alone = true}, ev);
     }
     if (err) {
         free(entry);

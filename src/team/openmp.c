@@ -4,6 +4,7 @@
 #include "team/openmp.h"
 
 #include "base/log.h"
+#include "base/self.h"
 #include "placement/openmp_environment.h"
 #include "placement/topology.h"
 #include "team/worker.h"
@@ -153,18 +154,38 @@ int lp_openmp_warn_of_two(void)
     return 0;
 }
 
+/* What the task does to the ICVs is its own. */
+static void run_isolated(void (*fn)(void *arg), void *arg)
+{
+#pragma omp task if (0) firstprivate(fn, arg) default(none)
+    {
+        omp_set_max_active_levels(0);
+        fn(arg);
+    }
+}
+
 void lp_team_run_outside(void (*fn)(void *arg), void *arg)
 {
     /* libomp binds a foreign thread that meets its first pragma, if binding is on; loomp changes no
      * mask of an application's thread. */
     lp_cpuset *mask = lp_thread_mask();
-#pragma omp task if (0) firstprivate(fn, arg) default(none)
-    {
-        omp_set_max_active_levels(0); /* of this task only */
-        fn(arg);
-    }
+    run_isolated(fn, arg);
     if (mask) {
         lp_restore_thread_mask(mask);
         lp_cpuset_free(mask);
     }
+}
+
+static void do_nothing(void *arg)
+{
+    (void)arg;
+}
+
+void lp_team_run_on_loop(void (*fn)(void *arg), void *arg)
+{
+    if (!lp_self.met_openmp) {
+        lp_team_run_outside(do_nothing, NULL); /* a mask that is restored after that stays */
+        lp_self.met_openmp = true;
+    }
+    run_isolated(fn, arg);
 }

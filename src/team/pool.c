@@ -486,3 +486,19 @@ void lp_pool_drop_thread(void)
     lp_self = lent = (struct lp_self){0};
     lp_object_pool_release();
 }
+
+void lp_pool_look(struct loomp_pool *pool, bool serial, struct lp_pool_view *view)
+{
+    *view = (struct lp_pool_view){
+        .searching = atomic_load_explicit(&pool->searching, memory_order_relaxed) > 0,
+        .parked = lp_parking_any(&pool->parking),
+        .waiting = lp_queues_waiting(&pool->serial),
+    };
+    if (serial || pool->options.blocking) {
+        return;
+    }
+    view->gang_runs = atomic_load_explicit(&pool->claim, memory_order_relaxed) > 0;
+    for (int row = 0; row < LP_PRIORITIES; row++) {
+        view->gangs += lp_ring_count(&pool->gangs[row]);
+    }
+}

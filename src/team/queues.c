@@ -296,6 +296,19 @@ void lp_queues_settle(struct lp_queues *queues, int worker)
     }
 }
 
+uint64_t lp_queues_waiting(struct lp_queues *queues)
+{
+    uint64_t count = 0;
+    for (unsigned row = 0; row < LP_PRIORITIES; row++) {
+        /* relaxed: a group more or less */
+        uint64_t maybe = atomic_load_explicit(&queues->maybe[row], memory_order_relaxed);
+        for (; maybe; maybe &= maybe - 1) {
+            count += lp_ring_count(&queues->groups[__builtin_ctzll(maybe)].rings[row]);
+        }
+    }
+    return count;
+}
+
 uint64_t lp_queues_count(struct lp_queues *queues)
 {
     uint64_t count = 0;

@@ -116,6 +116,9 @@ bool lp_queues_any(struct lp_queues *queues);
 /* The calling worker has found nothing to do: forgets where it has looked in vain. */
 void lp_queues_settle(struct lp_queues *queues, int worker);
 
+/* How many items wait in injection queues, for who wants to know it at every submission; a snapshot. */
+uint64_t lp_queues_waiting(struct lp_queues *queues);
+
 /* How many items wait; a snapshot. */
 uint64_t lp_queues_count(struct lp_queues *queues);
 

@@ -38,4 +38,7 @@ void lp_team_run(struct loomp_pool *pool, void *item);
  * team of one, and neither the ICVs nor the CPU mask of the thread change. */
 void lp_team_run_outside(void (*fn)(void *arg), void *arg);
 
+/* The same on a loop's thread, where it costs little more than the call, but for the first time. */
+void lp_team_run_on_loop(void (*fn)(void *arg), void *arg);
+
 #endif

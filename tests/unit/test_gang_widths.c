@@ -458,7 +458,7 @@ TEST(install_inside_install_calls_at_once)
     CHECK(loomp_stop(runtime) == 0);
 }
 
-static int narrow_tasks(loomp_job *job)
+static int widths_by_tasks(loomp_job *job)
 {
     int threads = 0;
     _Atomic int sum = 0;
@@ -514,7 +514,7 @@ TEST(regions_that_are_narrower_than_the_team_may_have_tasks)
         loomp_group group;
         loomp_job job;
         loomp_group_init(&group, runtime);
-        loomp_job_init(&job, narrow_tasks, NULL);
+        loomp_job_init(&job, widths_by_tasks, NULL);
         job.kind = LOOMP_GANG;
         job.width = 2;
         job.group = &group;

@@ -114,7 +114,6 @@ static void check_ranges(enum where where)
     if (!runtime) {
         return;
     }
-    int64_t parts = 8 * loomp_pool_threads(loomp_pool_named(runtime, "compute"));
     for (int l = 0; l < 7; l++) {
         for (int b = 0; b < 5; b++) {
             for (int g = 0; g < 6; g++) {
@@ -122,9 +121,7 @@ static void check_ranges(enum where where)
                 marks.begin = begins[b];
                 marks.end = begins[b] + lengths[l];
                 marks.grain = grains[g];
-                marks.most = grains[g]             ? grains[g]
-                             : lengths[l] >= parts ? lengths[l] / parts
-                                                   : 1;
+                marks.most = grains[g] ? grains[g] : lengths[l]; /* 0: as it has learnt */
                 marks.result = 12345;
                 call_at(where, runtime, run_marks, &marks);
                 CHECK(marks.result == 0);
@@ -132,6 +129,45 @@ static void check_ranges(enum where where)
             }
         }
     }
+    CHECK(loomp_stop(runtime) == 0);
+}
+
+/* Used here only, so that nothing is known of it before. */
+static int mark_unknown(int64_t begin, int64_t end, void *arg)
+{
+    return mark(begin, end, arg);
+}
+
+TEST(a_grain_of_0_is_an_eighth_of_a_threads_share_where_nothing_is_known)
+{
+    static struct marks marks;
+    loomp_runtime *runtime = runtime_under_test();
+    int64_t parts = 8 * loomp_pool_threads(loomp_pool_named(runtime, "compute"));
+    marks = (struct marks){.end = MOST_INDICES, .most = MOST_INDICES / parts};
+    CHECK(loomp_for(runtime, 0, MOST_INDICES, 0, mark_unknown, &marks) == 0);
+    CHECK(each_once(&marks));
+    CHECK(loomp_stop(runtime) == 0);
+}
+
+static int count_chunks(int64_t begin, int64_t end, void *arg)
+{
+    (void)begin;
+    (void)end;
+    atomic_fetch_add((_Atomic int *)arg, 1);
+    return 0;
+}
+
+TEST(a_body_of_nothing_is_soon_called_with_large_chunks)
+{
+    loomp_runtime *runtime = runtime_under_test();
+    _Atomic int chunks = 0;
+    int fewest = MOST_INDICES;
+    for (int i = 0; i < 1000; i++) {
+        chunks = 0;
+        CHECK(loomp_for(runtime, 0, MOST_INDICES, 0, count_chunks, (void *)&chunks) == 0);
+        fewest = chunks < fewest ? chunks : fewest;
+    }
+    CHECK(fewest == 1); /* 5,000 indices of nothing are less than 2 us, however busy the machine is */
     CHECK(loomp_stop(runtime) == 0);
 }
 

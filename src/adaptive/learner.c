@@ -1,0 +1,509 @@
+/* SPDX-License-Identifier: MIT */
+/* Owns the learners: one for each loop that has placed a call, made then and ended with the loop, and
+ * one for all other threads. A learner is entered by its thread; the traces are read by anybody. */
+#include "adaptive/learner.h"
+
+#include "adaptive/trace.h"
+#include "base/error.h"
+#include "base/self.h"
+#include "base/stopwatch.h"
+#include "loop/loop.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MOST_POOLS = 16 };
+
+struct pool_costs {
+    const struct loomp_pool *pool;
+    struct lp_handover handover;
+};
+
+struct lp_learner {
+    struct lp_learner *next, **link; /* on the list of all, guarded by its lock */
+    loomp_loop *loop;                /* NULL: of the threads without one */
+    int index;                       /* of the loop */
+    uint64_t random;                 /* the state of SplitMix64 */
+    unsigned local_count;
+    struct lp_site_local **locals; /* by the record's id; NULL: not used here */
+    unsigned pool_count;
+    struct pool_costs pools[MOST_POOLS];
+    struct lp_trace trace;
+};
+
+static struct lp_adaptive_settings current = {.seed = 1};
+static struct lp_adaptive_beliefs beliefs;
+
+/* Guards the list of learners, not what is in them. */
+static pthread_mutex_t learners_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct lp_learner *learners;
+
+/* The one of threads without a loop. Who sets visiting from 0 (acquire) has it until the store of 0
+ * (release); nobody waits for it. */
+static struct lp_learner *visitors;
+static _Atomic uint32_t visiting;
+
+/* ---- a learner's life ---------------------------------------------------------------------------- */
+
+static struct lp_learner *new_learner(loomp_loop *loop, int index)
+{
+    struct lp_learner *learner = calloc(1, sizeof *learner);
+    if (!learner) {
+        return NULL;
+    }
+    learner->loop = loop;
+    learner->index = index;
+    /* Each has a sequence of its own: SplitMix64's increment, times the number of the loop. */
+    learner->random = current.seed + 0x9e3779b97f4a7c15u * (uint64_t)(index + 2) * 1000003u;
+    lp_trace_init(&learner->trace, current.trace); /* without memory there is no trace */
+    pthread_mutex_lock(&learners_lock);
+    learner->next = learners;
+    learner->link = &learners;
+    if (learners) {
+        learners->link = &learner->next;
+    }
+    learners = learner;
+    pthread_mutex_unlock(&learners_lock);
+    return learner;
+}
+
+static void free_learner(struct lp_learner *learner)
+{
+    pthread_mutex_lock(&learners_lock);
+    *learner->link = learner->next;
+    if (learner->next) {
+        learner->next->link = learner->link;
+    }
+    pthread_mutex_unlock(&learners_lock);
+    for (unsigned i = 0; i < learner->local_count; i++) {
+        if (learner->locals[i]) {
+            lp_site_local_flush(learner->locals[i], &current.policy.model);
+            free(learner->locals[i]);
+        }
+    }
+    free(learner->locals);
+    lp_trace_fini(&learner->trace);
+    free(learner);
+}
+
+static void end_of_loop(loomp_loop *loop, void *arg)
+{
+    (void)loop;
+    lp_self.learner = NULL;
+    free_learner(arg);
+}
+
+static struct lp_learner *learner_of_loop(loomp_loop *loop)
+{
+    struct lp_learner *learner = lp_self.learner;
+    if (!learner) {
+        learner = new_learner(loop, lp_self.index);
+        if (learner && loomp_loop_at_exit(loop, end_of_loop, learner)) {
+            free_learner(learner);
+            learner = NULL;
+        }
+        lp_self.learner = learner;
+    }
+    return learner;
+}
+
+/* The learner for the calling thread, to be given back; NULL: there is none now. */
+static struct lp_learner *take_learner(loomp_loop *loop)
+{
+    if (loop) {
+        return learner_of_loop(loop);
+    }
+    if (atomic_exchange_explicit(&visiting, 1, memory_order_acquire)) {
+        return NULL;
+    }
+    if (!visitors) {
+        visitors = new_learner(NULL, -1);
+    }
+    if (!visitors) {
+        atomic_store_explicit(&visiting, 0, memory_order_release);
+    }
+    return visitors;
+}
+
+static void give_learner(struct lp_learner *learner)
+{
+    if (!learner->loop) {
+        atomic_store_explicit(&visiting, 0, memory_order_release);
+    }
+}
+
+void lp_adaptive_start(const struct lp_adaptive_settings *settings)
+{
+    lp_stopwatch_init();
+    current = *settings;
+}
+
+void lp_adaptive_stop(void)
+{
+    if (visitors) {
+        free_learner(visitors);
+        visitors = NULL;
+    }
+}
+
+const struct lp_adaptive_settings *lp_adaptive_settings(void)
+{
+    return &current;
+}
+
+void lp_adaptive_believe(const struct lp_adaptive_beliefs *measured)
+{
+    beliefs = *measured;
+}
+
+/* ---- what it holds ------------------------------------------------------------------------------- */
+
+static bool make_room(struct lp_learner *learner, unsigned id)
+{
+    unsigned count = learner->local_count ? learner->local_count : 16;
+    while (count <= id) {
+        count *= 2;
+    }
+    struct lp_site_local **locals = realloc(learner->locals, count * sizeof *locals);
+    if (!locals) {
+        return false;
+    }
+    memset(locals + learner->local_count, 0, (count - learner->local_count) * sizeof *locals);
+    learner->locals = locals;
+    learner->local_count = count;
+    return true;
+}
+
+/* What the learner has of a site, made at its first use there; NULL without memory. */
+static struct lp_site_local *local_of(struct lp_learner *learner, struct lp_site_record *record)
+{
+    if (record->id >= learner->local_count && !make_room(learner, record->id)) {
+        return NULL;
+    }
+    struct lp_site_local *local = learner->locals[record->id];
+    if (!local) {
+        local = malloc(sizeof *local);
+        if (local) {
+            lp_site_local_init(local, record, current.policy.mode == LP_FROZEN);
+            if (current.pin) {
+                local->state.pin = current.pin(current.config, record->name);
+            }
+            learner->locals[record->id] = local;
+        }
+    }
+    return local;
+}
+
+static void init_handover(struct lp_handover *handover)
+{
+    lp_handover_init(handover);
+    if (beliefs.parked > 0) {
+        handover->to_start[LP_POOL_SEARCHING].value = beliefs.searching;
+        handover->to_start[LP_POOL_PARKED].value = beliefs.parked;
+        handover->to_done.value = beliefs.to_done;
+    }
+}
+
+/* With more pools than there is room for, the last ones share. */
+static struct lp_handover *handover_of(struct lp_learner *learner, const struct loomp_pool *pool)
+{
+    for (unsigned i = 0; i < learner->pool_count; i++) {
+        if (learner->pools[i].pool == pool) {
+            return &learner->pools[i].handover;
+        }
+    }
+    if (learner->pool_count == MOST_POOLS) {
+        return &learner->pools[MOST_POOLS - 1].handover;
+    }
+    struct pool_costs *costs = &learner->pools[learner->pool_count++];
+    costs->pool = pool;
+    init_handover(&costs->handover);
+    return &costs->handover;
+}
+
+/* ---- choosing ------------------------------------------------------------------------------------ */
+
+/* The state for tasks, and in *gang_state that for gangs, which wait for each other. */
+static unsigned look_at_pool(struct loomp_pool *pool, bool serial,
+                             const struct lp_handover *handover, uint64_t now_ns,
+                             struct lp_pool_load *load, unsigned *gang_state)
+{
+    struct lp_pool_view view;
+    lp_pool_look(pool, serial, &view);
+    unsigned state = lp_pool_state(view.searching, view.parked, view.waiting, pool->width);
+    *gang_state = serial ? 0 : lp_pool_state(false, !view.gang_runs, view.gangs, 1);
+    *load = (struct lp_pool_load){
+        .width = pool->width,
+        .submit = handover->submit.value,
+        .to_start = lp_handover_to_start(handover, state),
+        .gang_to_start = serial ? 0 : lp_handover_gang_to_start(handover, *gang_state),
+        .to_done = handover->to_done.value,
+        .backlog = (double)view.waiting / pool->width,
+        .stale = lp_handover_is_stale(handover, state, now_ns),
+    };
+    return state;
+}
+
+static void look_at_loop(const struct lp_request *request, struct lp_loop_load *load,
+                         uint64_t *now_ns)
+{
+    *load = (struct lp_loop_load){0};
+    *now_ns = 0;
+    if (request->loop) {
+        struct lp_loop_view view;
+        lp_loop_look(request->loop, &view);
+        *load = (struct lp_loop_load){view.ready, view.rate, view.spent_ns, view.alone};
+        *now_ns = view.turn_ns;
+    }
+}
+
+static void note(struct lp_placed *placed, const struct lp_choice *choice,
+                 const struct lp_loop_load *loop, unsigned state, unsigned gang_state)
+{
+    placed->arm = (uint8_t)choice->arm;
+    placed->width = (uint16_t)choice->width;
+    placed->reason = (uint8_t)choice->reason;
+    placed->model = (uint8_t)choice->model;
+    placed->state = (uint8_t)(choice->arm == LOOMP_TEAM ? gang_state : state);
+    placed->work = (float)choice->work.cost;
+    if (!current.trace) {
+        return;
+    }
+    placed->inline_cost = (float)choice->inline_cost;
+    placed->task_cost = (float)choice->task_cost;
+    placed->team_cost = (float)choice->team_cost;
+    placed->ready = (float)loop->ready;
+    placed->rate = (float)loop->rate;
+}
+
+static double cost_of(const struct lp_choice *choice, uint32_t arm)
+{
+    return arm == LOOMP_INLINE ? choice->inline_cost
+           : arm == LOOMP_TASK ? choice->task_cost
+                               : choice->team_cost;
+}
+
+static void count(struct lp_site_local *local, const struct lp_request *request,
+                  const struct lp_choice *choice)
+{
+    struct lp_site_totals *totals = &local->totals;
+    totals->calls++;
+    totals->arms[choice->arm]++;
+    if (choice->reason >= LOOMP_BY_GR0 && choice->reason <= LOOMP_BY_GR3) {
+        totals->railed[choice->reason - LOOMP_BY_GR0]++;
+    }
+    double regret = cost_of(choice, choice->arm) - cost_of(choice, choice->cheapest);
+    if (regret > 0 && regret < INFINITY) {
+        totals->regret_ns += regret;
+    }
+    uint64_t size = request->size;
+    if (size && (!totals->size_least || size < totals->size_least)) {
+        totals->size_least = size;
+    }
+    if (size > totals->size_most) {
+        totals->size_most = size;
+    }
+}
+
+static uint64_t draw_of(struct lp_learner *learner)
+{
+    return learner->random += 0x9e3779b97f4a7c15u;
+}
+
+/* Nobody can decide now: as if there were no site. */
+static void place_without(const struct lp_request *request, struct lp_placed *placed)
+{
+    bool serial = request->kind == LOOMP_SERIAL;
+    placed->site = NULL;
+    placed->arm = serial ? LOOMP_TASK : LOOMP_TEAM;
+    placed->reason = LOOMP_BY_PLACE;
+    placed->width = (uint16_t)(serial ? 1 : request->width);
+}
+
+static double ln_size_of(struct lp_site_local *local, uint64_t size)
+{
+    if (size != local->last_size) {
+        local->last_size = size;
+        local->last_ln_size = lp_ln_size(size);
+    }
+    return local->last_ln_size;
+}
+
+static void choose(struct lp_learner *learner, struct lp_site_local *local,
+                   const struct lp_request *request, struct lp_placed *placed)
+{
+    struct lp_choice *choice = &local->last;
+    struct lp_loop_load loop;
+    struct lp_pool_load pool;
+    uint64_t now_ns;
+    unsigned gang_state;
+    look_at_loop(request, &loop, &now_ns);
+    unsigned state = look_at_pool(request->pool, request->kind == LOOMP_SERIAL,
+                                  handover_of(learner, request->pool), now_ns, &pool, &gang_state);
+    if (lp_site_local_has_news(local)) {
+        lp_site_local_hear_of_strikes(local, &current.policy);
+    }
+    struct lp_call call = {
+        .ln_size = ln_size_of(local, request->size),
+        .hint = request->hint,
+        .kind = request->kind,
+        .width = request->width,
+        .may_inline = request->may_inline,
+    };
+    lp_policy_choose(&current.policy, &local->state, &call, &loop, &pool, draw_of(learner), choice);
+    lp_policy_decided(&local->state, &call, choice);
+    placed->site = request->site;
+    placed->ln_size = (float)call.ln_size;
+    note(placed, choice, &loop, state, gang_state);
+    count(local, request, choice);
+}
+
+void lp_adaptive_choose(const struct lp_request *request, struct lp_placed *placed,
+                        struct lp_choice *full)
+{
+    struct lp_learner *learner = take_learner(request->loop);
+    struct lp_site_local *local = learner ? local_of(learner, request->site) : NULL;
+    if (local) {
+        choose(learner, local, request, placed);
+    } else {
+        place_without(request, placed);
+    }
+    if (full && local) {
+        *full = local->last;
+    } else if (full) {
+        *full = (struct lp_choice){.arm = placed->arm,
+                                     .width = placed->width,
+                                     .reason = placed->reason,
+                                     .inline_cost = INFINITY,
+                                     .task_cost = NAN,
+                                     .team_cost = NAN};
+    }
+    if (learner) {
+        give_learner(learner);
+    }
+}
+
+/* ---- learning ------------------------------------------------------------------------------------ */
+
+static double since(uint64_t from_ns, uint64_t to_ns)
+{
+    return to_ns > from_ns ? (double)(to_ns - from_ns) : 0;
+}
+
+static void learn_cost(struct lp_site_local *local, const struct lp_placed *placed)
+{
+    struct lp_lesson lesson =
+        lp_policy_learn(&current.policy, &local->state, &local->batches[placed->model], placed->arm,
+                        placed->model, (double)placed->ln_size,
+                        since(placed->started_ns, placed->ended_ns), (double)placed->work);
+    local->changed[placed->model] |= lesson.changed;
+    if (lesson.strike) {
+        lp_site_local_strike(local);
+    }
+    lp_site_local_count(local, &current.policy.model);
+}
+
+static void learn_handover(struct lp_handover *handover, const struct lp_placed *placed,
+                           uint64_t done_ns)
+{
+    lp_handover_learn_start(handover, placed->arm == LOOMP_TEAM, placed->state,
+                            since(placed->submitted_ns, placed->started_ns), placed->started_ns);
+    if (done_ns) {
+        lp_mean_learn(&handover->to_done, since(placed->ended_ns, done_ns));
+    }
+}
+
+static void trace(struct lp_learner *learner, const struct lp_placed *placed, uint64_t size,
+                  uint64_t done_ns)
+{
+    if (!learner->trace.size) {
+        return;
+    }
+    struct loomp_call call = {
+        .site = placed->site->name,
+        .size = size,
+        .arm = placed->arm,
+        .width = placed->width,
+        .reason = placed->reason,
+        .loop = learner->index,
+        .at_s = (double)(lp_clock_ns() - (lp_stopwatch_ns() - placed->submitted_ns)) / 1e9,
+        .cost_s = since(placed->started_ns, placed->ended_ns) / 1e9,
+        .wait_s = since(placed->submitted_ns, placed->started_ns) / 1e9,
+        .return_s = done_ns ? since(placed->ended_ns, done_ns) / 1e9 : 0,
+        .work_s = (double)placed->work / 1e9,
+        .inline_s = (double)placed->inline_cost / 1e9,
+        .task_s = (double)placed->task_cost / 1e9,
+        .team_s = (double)placed->team_cost / 1e9,
+        .ready = (double)placed->ready,
+        .rate = (double)placed->rate * 1e9,
+    };
+    lp_trace_write(&learner->trace, &call);
+}
+
+void lp_adaptive_finish(const struct lp_placed *placed, uint64_t size, struct loomp_pool *pool,
+                        uint64_t done_ns)
+{
+    struct lp_learner *learner = take_learner(lp_self.loop);
+    if (!learner) {
+        return; /* somebody else is learning: one call less is known */
+    }
+    struct lp_site_local *local = local_of(learner, placed->site);
+    if (local) {
+        if (current.policy.mode == LP_LEARN) {
+            learn_cost(local, placed);
+        }
+        if (placed->arm != LOOMP_INLINE && pool) {
+            learn_handover(handover_of(learner, pool), placed, done_ns);
+        }
+        trace(learner, placed, size, done_ns);
+    }
+    give_learner(learner);
+}
+
+void lp_adaptive_submitted(struct loomp_pool *pool, double ns)
+{
+    struct lp_learner *learner = lp_self.learner;
+    if (learner) {
+        lp_mean_learn(&handover_of(learner, pool)->submit, ns);
+    }
+}
+
+void lp_adaptive_flush_here(void)
+{
+    struct lp_learner *learner = take_learner(lp_self.loop);
+    for (unsigned i = 0; learner && i < learner->local_count; i++) {
+        if (learner->locals[i]) {
+            lp_site_local_flush(learner->locals[i], &current.policy.model);
+        }
+    }
+    if (learner) {
+        give_learner(learner);
+    }
+}
+
+bool lp_adaptive_last(struct lp_site_record *record, struct lp_choice *choice)
+{
+    struct lp_learner *learner = take_learner(lp_self.loop);
+    bool known = learner && record->id < learner->local_count && learner->locals[record->id] &&
+                 learner->locals[record->id]->last.arm;
+    if (known) {
+        *choice = learner->locals[record->id]->last;
+    }
+    if (learner) {
+        give_learner(learner);
+    }
+    return known;
+}
+
+int lp_adaptive_trace(loomp_call_fn fn, void *arg)
+{
+    int calls = 0;
+    pthread_mutex_lock(&learners_lock);
+    for (struct lp_learner *learner = learners; learner; learner = learner->next) {
+        calls += lp_trace_read(&learner->trace, fn, arg);
+    }
+    pthread_mutex_unlock(&learners_lock);
+    return calls;
+}

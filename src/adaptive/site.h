@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/* Sites as the process knows them: one record for each name, for ever, and what every loop has learnt
+ * there put together. */
+#ifndef LP_ADAPTIVE_SITE_H
+#define LP_ADAPTIVE_SITE_H
+
+#include "adaptive/policy.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+enum { LP_SITE_NAME_BYTES = 64, LP_ARMS = 4 /* of LOOMP_INLINE and so on; 0 is none */ };
+
+struct lp_site_totals {
+    uint64_t calls;
+    uint64_t arms[LP_ARMS];
+    uint64_t railed[4];
+    double regret_ns;
+    uint64_t size_least, size_most; /* 0: none */
+};
+
+struct lp_site_record {
+    /* In the order of first use. Written once, when the next one is whole (release), read by anybody. */
+    _Atomic(struct lp_site_record *) next;
+    char name[LP_SITE_NAME_BYTES];
+    unsigned id; /* counted from 0 */
+    /* Inline runs that were too long. Written with the lock held, looked at by every choice (relaxed:
+     * who sees it grow takes the lock). */
+    _Atomic uint64_t strikes;
+    pthread_mutex_t lock; /* guards the rest; taken now and then, by who exchanges what it has learnt */
+    struct lp_site_state merged;
+    struct lp_site_totals totals;
+    double strike_low, strike_high; /* ln sizes that the last strike was about */
+};
+
+/* What one loop has of a site. Only its thread uses it. */
+struct lp_site_local {
+    struct lp_site_record *record;
+    struct lp_site_state state;
+    /* Since the last exchange. */
+    struct lp_model batches[LP_WIDTHS];
+    bool changed[LP_WIDTHS];
+    struct lp_site_totals totals;
+    unsigned since;   /* calls that were learnt from */
+    unsigned due;     /* exchange after so many */
+    uint64_t strikes; /* of the record's, that it has seen */
+    uint64_t last_size;
+    double last_ln_size;    /* of that: sizes often repeat, and a logarithm takes time */
+    struct lp_choice last;
+};
+
+/* The record of a site, made at its first use: 0, -EINVAL, -ENOMEM with a sentence. */
+int lp_site_record(const loomp_site *site, struct lp_site_record **record);
+int lp_site_record_named(const char *name, struct lp_site_record **record);
+
+/* The one that is there already, or NULL. */
+struct lp_site_record *lp_site_find(const loomp_site *site);
+
+/* Walks over them, in the order of their first use; they never go away. */
+struct lp_site_record *lp_site_first(void);
+struct lp_site_record *lp_site_next(struct lp_site_record *record);
+
+/* A loop begins with what the others know; frozen: and with the habits of the profile. */
+void lp_site_local_init(struct lp_site_local *local, struct lp_site_record *record, bool frozen);
+
+/* A call has been learnt from: exchanges with the record if it is time and nobody else is at it. */
+void lp_site_local_count(struct lp_site_local *local, const struct lp_model_options *options);
+
+/* Exchanges what is left; may wait for others that do. */
+void lp_site_local_flush(struct lp_site_local *local, const struct lp_model_options *options);
+
+/* Rail 3. Tells the other loops of a strike; before a choice: whether they have had one, and then what
+ * it forbids here. */
+void lp_site_local_strike(struct lp_site_local *local);
+void lp_site_local_hear_of_strikes(struct lp_site_local *local, const struct lp_policy *policy);
+
+static inline bool lp_site_local_has_news(const struct lp_site_local *local)
+{
+    return atomic_load_explicit(&local->record->strikes, memory_order_relaxed) != local->strikes;
+}
+
+#endif

@@ -422,6 +422,55 @@ TEST(the_time_limit_of_a_wait_in_a_job_is_virtual)
     }
 }
 
+/* ---- adaptive decisions ---------------------------------------------------------------------------- */
+
+static int on_loop, on_team; /* where the last fifty of a site's runs were */
+
+static int placed_work(loomp_job *job)
+{
+    loomp_test_takes(LOOMP_CONTAINER(job, struct timed_job, job)->takes_s);
+    if (loomp_loop_here()) {
+        on_loop++;
+    } else {
+        on_team++;
+    }
+    return 0;
+}
+
+static int learn(loomp_loop *loop, loomp_runtime *runtime, loomp_site *site, double takes_s)
+{
+    for (int i = 0; i < 150; i++) {
+        if (i == 100) {
+            on_loop = on_team = 0;
+        }
+        timed_init(&jobs[0], "job", takes_s);
+        jobs[0].job.work = placed_work;
+        LOOMP_CHECK(loomp_submit_adaptive(runtime, &jobs[0].job, site, 0) == 0);
+        LOOMP_CHECK(loomp_test_advance(loop, 1) == 0);
+    }
+    return 0;
+}
+
+static int long_site_body(loomp_loop *loop, loomp_runtime *runtime)
+{
+    static loomp_site site = LOOMP_SITE("a second", LOOMP_HINT_UNKNOWN);
+    return learn(loop, runtime, &site, 1);
+}
+
+static int short_site_body(loomp_loop *loop, loomp_runtime *runtime)
+{
+    static loomp_site site = LOOMP_SITE("a hundred nanoseconds", LOOMP_HINT_UNKNOWN);
+    return learn(loop, runtime, &site, 1e-7);
+}
+
+TEST(an_adaptive_site_learns_what_its_jobs_take)
+{
+    run(long_site_body, 2);
+    CHECK(on_loop == 0 && on_team == 50);
+    run(short_site_body, 2);
+    CHECK(on_team < 10);
+}
+
 /* ---- the loop, advanced and busy ------------------------------------------------------------------ */
 
 static int busy_body(loomp_loop *loop, loomp_runtime *runtime)

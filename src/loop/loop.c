@@ -17,6 +17,7 @@
 #include "base/stopwatch.h"
 #include "base/thread.h"
 #include "loop/load.h"
+#include "loop/steps.h"
 #include "placement/topology.h"
 
 #include <errno.h>
@@ -77,6 +78,8 @@ struct loomp_loop {
     _Atomic uint64_t jobs;
     char name[16];
     int cpu;
+
+    struct lp_steps steps; /* of virtual time */
 };
 
 loomp_loop *loomp_loop_here(void)
@@ -242,7 +245,7 @@ static void collect_alarms(loomp_loop *loop)
         return;
     }
     stop_alarm(loop);
-    if (next_ns != UINT64_MAX) {
+    if (next_ns != UINT64_MAX && !lp_clock_is_virtual()) { /* else: lp_loop_run_ready */
         uint64_t now_ns = lp_clock_ns();
         loop->alarm_ns = next_ns;
         ev_timer_set(&loop->alarm, next_ns > now_ns ? (double)(next_ns - now_ns) / 1e9 : 0., 0.);
@@ -596,6 +599,31 @@ int loomp_loop_at_exit(loomp_loop *loop, loomp_post_fn fn, void *arg)
     *entry = (struct at_exit){loop->at_exit, fn, arg};
     loop->at_exit = entry;
     return 0;
+}
+
+/* ---- in virtual time ------------------------------------------------------------------------------- */
+
+void lp_loop_read_clock(loomp_loop *loop)
+{
+    ev_now_update(loop->ev);
+}
+
+bool lp_loop_run_ready(loomp_loop *loop)
+{
+    bool ran = loop->batch || !lp_completions_empty(&loop->completions);
+    turn(loop);
+    uint64_t now_ns = lp_clock_ns();
+    if (lp_alarms_collect(&loop->alarms) <= now_ns) {
+        lp_alarms_ring(&loop->alarms, now_ns, BATCH);
+        ran = true;
+    }
+    return lp_steps_run(&loop->steps, loop->ev) || ran;
+}
+
+uint64_t lp_loop_next_ns(loomp_loop *loop, uint64_t limit_ns)
+{
+    uint64_t alarm_ns = lp_alarms_collect(&loop->alarms);
+    return lp_steps_next_ns(loop->ev, alarm_ns < limit_ns ? alarm_ns : limit_ns);
 }
 
 void lp_loop_describe(loomp_loop *loop, struct loomp_thread_info *info)

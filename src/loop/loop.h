@@ -73,6 +73,18 @@ const struct lp_loop_view *lp_loop_look(const loomp_loop *loop);
 /* So much of the turn was spent on work that has been run inline. On its thread. */
 void lp_loop_spend(loomp_loop *loop, double ns);
 
+/* ---- in virtual time (base/clock.h): on the thread of a loop that libev is running -------------- */
+
+/* Makes libev read its clock. */
+void lp_loop_read_clock(loomp_loop *loop);
+
+/* Runs what is ready, once: completions, alarms, libev's watchers. False: there was nothing but
+ * watchers that run every time. */
+bool lp_loop_run_ready(loomp_loop *loop);
+
+/* When the next alarm or timer of libev's is due, if that is before limit_ns; else limit_ns. */
+uint64_t lp_loop_next_ns(loomp_loop *loop, uint64_t limit_ns);
+
 void lp_loop_describe(loomp_loop *loop, struct loomp_thread_info *info);
 
 #endif

@@ -6,6 +6,7 @@
 #include "adaptive/trace.h"
 #include "base/error.h"
 #include "base/self.h"
+#include "base/stopwatch.h"
 #include "loop/loop.h"
 
 #include <errno.h>
@@ -144,6 +145,7 @@ static void give_learner(struct lp_learner *learner)
 
 void lp_adaptive_start(const struct lp_adaptive_settings *settings)
 {
+    lp_stopwatch_init();
     current = *settings;
 }
 
@@ -198,6 +200,9 @@ static struct lp_site_local *local_of(struct lp_learner *learner, struct lp_site
         local = malloc(sizeof *local);
         if (local) {
             lp_site_local_init(local, record, current.policy.mode == LP_FROZEN);
+            if (current.pin) {
+                local->state.pin = current.pin(current.config, record->name);
+            }
             learner->locals[record->id] = local;
         }
     }
@@ -234,18 +239,19 @@ static struct lp_handover *handover_of(struct lp_learner *learner, const struct 
 /* ---- choosing ------------------------------------------------------------------------------------ */
 
 /* The state for tasks, and in *gang_state that for gangs, which wait for each other. */
-static unsigned look_at_pool(struct loomp_pool *pool, const struct lp_handover *handover,
-                             uint64_t now_ns, struct lp_pool_load *load, unsigned *gang_state)
+static unsigned look_at_pool(struct loomp_pool *pool, bool serial,
+                             const struct lp_handover *handover, uint64_t now_ns,
+                             struct lp_pool_load *load, unsigned *gang_state)
 {
     struct lp_pool_view view;
-    lp_pool_look(pool, &view);
+    lp_pool_look(pool, serial, &view);
     unsigned state = lp_pool_state(view.searching, view.parked, view.waiting, pool->width);
-    *gang_state = lp_pool_state(false, !view.gang_runs, view.gangs, 1);
+    *gang_state = serial ? 0 : lp_pool_state(false, !view.gang_runs, view.gangs, 1);
     *load = (struct lp_pool_load){
         .width = pool->width,
         .submit = handover->submit.value,
         .to_start = lp_handover_to_start(handover, state),
-        .gang_to_start = lp_handover_gang_to_start(handover, *gang_state),
+        .gang_to_start = serial ? 0 : lp_handover_gang_to_start(handover, *gang_state),
         .to_done = handover->to_done.value,
         .backlog = (double)view.waiting / pool->width,
         .stale = lp_handover_is_stale(handover, state, now_ns),
@@ -275,6 +281,9 @@ static void note(struct lp_placed *placed, const struct lp_choice *choice,
     placed->model = (uint8_t)choice->model;
     placed->state = (uint8_t)(choice->arm == LOOMP_TEAM ? gang_state : state);
     placed->work = (float)choice->work.cost;
+    if (!current.trace) {
+        return;
+    }
     placed->inline_cost = (float)choice->inline_cost;
     placed->task_cost = (float)choice->task_cost;
     placed->team_cost = (float)choice->team_cost;
@@ -336,16 +345,16 @@ static double ln_size_of(struct lp_site_local *local, uint64_t size)
 }
 
 static void choose(struct lp_learner *learner, struct lp_site_local *local,
-                   const struct lp_request *request, struct lp_placed *placed,
-                   struct lp_choice *choice)
+                   const struct lp_request *request, struct lp_placed *placed)
 {
+    struct lp_choice *choice = &local->last;
     struct lp_loop_load loop;
     struct lp_pool_load pool;
     uint64_t now_ns;
     unsigned gang_state;
     look_at_loop(request, &loop, &now_ns);
-    unsigned state = look_at_pool(request->pool, handover_of(learner, request->pool), now_ns, &pool,
-                                  &gang_state);
+    unsigned state = look_at_pool(request->pool, request->kind == LOOMP_SERIAL,
+                                  handover_of(learner, request->pool), now_ns, &pool, &gang_state);
     if (lp_site_local_has_news(local)) {
         lp_site_local_hear_of_strikes(local, &current.policy);
     }
@@ -362,21 +371,22 @@ static void choose(struct lp_learner *learner, struct lp_site_local *local,
     placed->ln_size = (float)call.ln_size;
     note(placed, choice, &loop, state, gang_state);
     count(local, request, choice);
-    local->last = *choice;
 }
 
 void lp_adaptive_choose(const struct lp_request *request, struct lp_placed *placed,
                         struct lp_choice *full)
 {
-    struct lp_choice own;
-    struct lp_choice *choice = full ? full : &own;
     struct lp_learner *learner = take_learner(request->loop);
     struct lp_site_local *local = learner ? local_of(learner, request->site) : NULL;
     if (local) {
-        choose(learner, local, request, placed, choice);
+        choose(learner, local, request, placed);
     } else {
         place_without(request, placed);
-        *choice = (struct lp_choice){.arm = placed->arm,
+    }
+    if (full && local) {
+        *full = local->last;
+    } else if (full) {
+        *full = (struct lp_choice){.arm = placed->arm,
                                      .width = placed->width,
                                      .reason = placed->reason,
                                      .inline_cost = INFINITY,
@@ -400,7 +410,7 @@ static void learn_cost(struct lp_site_local *local, const struct lp_placed *plac
     struct lp_lesson lesson =
         lp_policy_learn(&current.policy, &local->state, &local->batches[placed->model], placed->arm,
                         placed->model, (double)placed->ln_size,
-                        since(placed->started_ns, placed->ended_ns));
+                        since(placed->started_ns, placed->ended_ns), (double)placed->work);
     local->changed[placed->model] |= lesson.changed;
     if (lesson.strike) {
         lp_site_local_strike(local);
@@ -431,7 +441,7 @@ static void trace(struct lp_learner *learner, const struct lp_placed *placed, ui
         .width = placed->width,
         .reason = placed->reason,
         .loop = learner->index,
-        .at_s = (double)placed->submitted_ns / 1e9,
+        .at_s = (double)(lp_clock_ns() - (lp_stopwatch_ns() - placed->submitted_ns)) / 1e9,
         .cost_s = since(placed->started_ns, placed->ended_ns) / 1e9,
         .wait_s = since(placed->submitted_ns, placed->started_ns) / 1e9,
         .return_s = done_ns ? since(placed->ended_ns, done_ns) / 1e9 : 0,

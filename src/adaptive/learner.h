@@ -8,6 +8,7 @@
 #include "adaptive/site.h"
 #include "team/pool.h"
 
+#include <loomp/config.h>
 #include <loomp/loop.h>
 
 /* What the settings say. Written before anything that reads it runs. */
@@ -15,6 +16,9 @@ struct lp_adaptive_settings {
     struct lp_policy policy;
     uint64_t seed;
     unsigned trace; /* calls kept per loop */
+    /* What the settings pin a site to; NULL: nothing. The config lasts until the stop. */
+    struct lp_pin (*pin)(const loomp_config *config, const char *name);
+    const loomp_config *config;
 };
 
 /* Start and end of a run; between them the settings stand. Records and what they know stay. */
@@ -41,7 +45,7 @@ struct lp_request {
 /* What is kept of it until it is over, by the job or the decision. */
 struct lp_placed {
     struct lp_site_record *site; /* NULL: none, and the rest means nothing */
-    uint64_t submitted_ns, started_ns, ended_ns;
+    uint64_t submitted_ns, started_ns, ended_ns; /* of lp_stopwatch_ns */
     float ln_size;
     float work, inline_cost, task_cost, team_cost; /* predicted, ns */
     float ready, rate; /* of the loop; events per ns */

@@ -35,7 +35,13 @@
 #define LEAST_CHANGE_DEVIATION 0.15
 #define KEPT 4.0
 
+/* The ratio of one call counts no more than that. */
+#define LEAST_RATIO 2e-9
+#define MOST_RATIO 5e8
+
 #define NORMAL_P95 1.645
+
+enum { SEEN_AT_ONCE = 100 }; /* so many calls of a site are all learnt when they are seen */
 
 double lp_ln_size(uint64_t size)
 {
@@ -61,9 +67,11 @@ static void solve(struct lp_model *model)
     double weight = slope_weight(before);
     model->slope = (model->cxy + weight * SLOPE) / (model->cxx + weight);
     double rest = model->cyy + model->slope * (model->slope * model->cxx - 2 * model->cxy);
-    double variance = (fmax(rest, 0) + DEVIATION_WEIGHT * DEVIATION * DEVIATION) /
+    double variance = ((rest > 0 ? rest : 0) + DEVIATION_WEIGHT * DEVIATION * DEVIATION) /
                       (model->n + DEVIATION_WEIGHT);
-    model->variance = fmax(variance, LEAST_DEVIATION * LEAST_DEVIATION);
+    double least = LEAST_DEVIATION * LEAST_DEVIATION;
+    model->variance = variance > least ? variance : least;
+    model->deviation = sqrt(model->variance);
 }
 
 static double line_at(const struct lp_model *model, double x)
@@ -92,13 +100,9 @@ static void predict_from_hint(double hint_ns, struct lp_prediction *prediction)
     };
 }
 
-void lp_model_predict(const struct lp_model *model, double ln_size, double hint_ns,
-                      struct lp_prediction *prediction)
+static void predict(const struct lp_model *model, double ln_size, double hint_ns,
+                    struct lp_prediction *prediction)
 {
-    if (model->n <= 0) {
-        predict_from_hint(hint_ns, prediction);
-        return;
-    }
     double line = line_at(model, ln_size);
     double uncertainty = uncertainty_at(model, ln_size);
     if (hint_ns > 0 && model->n <= HINT_HOLDS) {
@@ -116,6 +120,21 @@ void lp_model_predict(const struct lp_model *model, double ln_size, double hint_
     };
 }
 
+void lp_model_predict(struct lp_model *model, double ln_size, double hint_ns,
+                      struct lp_prediction *prediction)
+{
+    if (model->n <= 0) {
+        predict_from_hint(hint_ns, prediction);
+        return;
+    }
+    if (!model->has_last || model->last_ln_size != ln_size) {
+        predict(model, ln_size, hint_ns, &model->last);
+        model->last_ln_size = ln_size;
+        model->has_last = model->n > HINT_HOLDS; /* a hint may be another next time */
+    }
+    *prediction = model->last;
+}
+
 /* ---- learning ------------------------------------------------------------------------------------ */
 
 static void forget(struct lp_model *model, double kept)
@@ -126,35 +145,46 @@ static void forget(struct lp_model *model, double kept)
     model->cyy *= kept;
 }
 
-static void add(struct lp_model *model, double x, double y)
+/* Sums of some calls, about their means. */
+struct sums {
+    double n, mean_x, mean_y, cxx, cxy, cyy;
+};
+
+static void add_sums(struct lp_model *model, const struct sums *sums)
 {
-    model->n += 1;
-    double dx = x - model->mean_x;
-    double dy = y - model->mean_y;
-    model->mean_x += dx / model->n;
-    model->mean_y += dy / model->n;
-    model->cxx += dx * (x - model->mean_x);
-    model->cxy += dx * (y - model->mean_y);
-    model->cyy += dy * (y - model->mean_y);
+    double n = model->n + sums->n;
+    double weight = sums->n / n;
+    double share = model->n * weight;
+    double dx = sums->mean_x - model->mean_x;
+    double dy = sums->mean_y - model->mean_y;
+    model->cxx += sums->cxx + share * dx * dx;
+    model->cxy += sums->cxy + share * dx * dy;
+    model->cyy += sums->cyy + share * dy * dy;
+    model->mean_x += dx * weight;
+    model->mean_y += dy * weight;
+    model->n = n;
+}
+
+/* What calls have shown of the ratio. */
+struct ratios {
+    double n, sum, sum2;
+};
+
+static void add_ratios(struct lp_model *model, const struct ratios *ratios)
+{
+    double n = model->ratio_n + ratios->n;
+    double share = 1 / n;
+    model->ratio += (ratios->sum - ratios->n * model->ratio) * share;
+    model->ratio2 += (ratios->sum2 - ratios->n * model->ratio2) * share;
+    model->ratio_n = n;
 }
 
 /* The percentile goes up by 0.95 of a step when ln r is above it, and down by 0.05 of it when it is below:
  * there it stays where one in 20 is above (Robbins and Monro 1951). */
-static void learn_percentile(struct lp_model *model, double ln_ratio)
+static void learn_percentile(struct lp_model *model, double step, double ln_ratio)
 {
-    double step = sqrt(model->variance) * fmax(0.15, 2 / (model->ratio_n + 1));
-    model->ln_p95 += ln_ratio > model->ln_p95 ? 0.95 * step : -0.05 * step;
-    model->ln_p95 = fmax(model->ln_p95, 0);
-}
-
-/* After the line has been fitted to the call as well: the first of all has the ratio 1. */
-static void learn_ratio(struct lp_model *model, double memory, double ln_ratio)
-{
-    double ratio = exp(bounded(ln_ratio, -20, 20));
-    model->ratio_n = 1 + model->ratio_n * (1 - 1 / memory);
-    model->ratio += (ratio - model->ratio) / model->ratio_n;
-    model->ratio2 += (ratio * ratio - model->ratio2) / model->ratio_n;
-    learn_percentile(model, ln_ratio);
+    double moved = model->ln_p95 + (ln_ratio > model->ln_p95 ? 0.95 * step : -0.05 * step);
+    model->ln_p95 = moved > 0 ? moved : 0;
 }
 
 /* One side of the change detector (Page 1954). z: the residual in standard deviations, turned so that
@@ -184,8 +214,8 @@ static void forget_changes(struct lp_model *model)
  * and little is left of what it rested on. */
 static bool follow_change(struct lp_model *model, double residual)
 {
-    double deviation = fmax(sqrt(model->variance), LEAST_CHANGE_DEVIATION);
-    double z = residual / deviation;
+    double deviation = model->deviation;
+    double z = residual / (deviation > LEAST_CHANGE_DEVIATION ? deviation : LEAST_CHANGE_DEVIATION);
     bool up = has_changed(&model->above.sum, &model->above.residuals, &model->above.length, z,
                           residual);
     bool down = has_changed(&model->below.sum, &model->below.residuals, &model->below.length, -z,
@@ -211,65 +241,121 @@ static void begin(struct lp_model *model)
     model->ln_p95 = NORMAL_P95 * DEVIATION;
 }
 
-/* The batch has no line of its own worth the name: its ratios are those to the model's. */
-static void add_to_batch(struct lp_model *batch, bool changed, double x, double y, double ln_ratio)
+/* exp(-k / memory), for few calls: 1 - 1 / memory, k times. */
+static double kept_after(unsigned calls, double memory)
 {
-    if (changed) {
-        *batch = (struct lp_model){0};
+    double power = 1 - 1 / memory, kept = 1;
+    for (; calls; calls /= 2, power *= power) {
+        kept *= calls % 2 ? power : 1;
     }
-    double ratio = exp(bounded(ln_ratio, -20, 20));
-    add(batch, x, y);
-    batch->seen++;
-    batch->ratio_n += 1;
-    batch->ratio += (ratio - batch->ratio) / batch->ratio_n;
-    batch->ratio2 += (ratio * ratio - batch->ratio2) / batch->ratio_n;
+    return kept;
 }
 
-bool lp_model_learn(struct lp_model *model, struct lp_model *batch,
-                    const struct lp_model_options *options, double ln_size, double cost_ns)
+/* Looks at the calls that wait with the line as it was. */
+static bool look_for_change(struct lp_model *model, const double *y)
 {
-    double y = log(bounded(cost_ns, LP_LEAST_NS, LP_MOST_NS)); /* not a number: the least */
     bool changed = false;
-    if (model->n <= 0) {
-        begin(model);
-    } else if (!isinf(options->memory)) {
-        changed = follow_change(model, y - line_at(model, ln_size));
-        forget(model, 1 - 1 / options->memory);
-    }
-    add(model, ln_size, y);
-    solve(model);
-    double ln_ratio = y - line_at(model, ln_size);
-    learn_ratio(model, options->ratio_memory, ln_ratio);
-    model->seen++;
-    if (batch) {
-        add_to_batch(batch, changed, ln_size, y, ln_ratio);
-        batch->ln_p95 = model->ln_p95;
+    for (unsigned i = 0; i < model->waiting; i++) {
+        changed |= follow_change(model, y[i] - line_at(model, model->calls[i].ln_size));
     }
     return changed;
 }
 
-static void merge_lines(struct lp_model *model, const struct lp_model *batch)
+static void sum_up(const struct lp_model *model, const double *y, struct sums *sums)
 {
-    double n = model->n + batch->n;
-    double dx = batch->mean_x - model->mean_x;
-    double dy = batch->mean_y - model->mean_y;
-    double share = model->n * batch->n / n;
-    model->cxx += batch->cxx + share * dx * dx;
-    model->cxy += batch->cxy + share * dx * dy;
-    model->cyy += batch->cyy + share * dy * dy;
-    model->mean_x += dx * batch->n / n;
-    model->mean_y += dy * batch->n / n;
-    model->n = n;
+    unsigned count = model->waiting;
+    *sums = (struct sums){.n = count};
+    for (unsigned i = 0; i < count; i++) {
+        sums->mean_x += model->calls[i].ln_size;
+        sums->mean_y += y[i];
+    }
+    if (count == 1) {
+        return;
+    }
+    sums->mean_x /= count;
+    sums->mean_y /= count;
+    for (unsigned i = 0; i < count; i++) {
+        double dx = model->calls[i].ln_size - sums->mean_x;
+        double dy = y[i] - sums->mean_y;
+        sums->cxx += dx * dx;
+        sums->cxy += dx * dy;
+        sums->cyy += dy * dy;
+    }
 }
 
-static void merge_ratios(struct lp_model *model, const struct lp_model *batch)
+/* With the line as it is when it has been fitted to the calls as well: the first of all has the ratio
+ * 1. */
+static void learn_ratios(struct lp_model *model, double memory, const double *y,
+                         struct ratios *ratios)
 {
-    double n = model->ratio_n + batch->ratio_n;
-    double weight = batch->ratio_n / n;
-    model->ratio += weight * (batch->ratio - model->ratio);
-    model->ratio2 += weight * (batch->ratio2 - model->ratio2);
-    model->ln_p95 = batch->ln_p95; /* which has the model's behind it */
-    model->ratio_n = n;
+    double step = model->deviation * bounded(2 / model->ratio_n, 0.15, 2);
+    double last = NAN, inverse = 0; /* of the size before, exp(-line): sizes often repeat */
+    *ratios = (struct ratios){.n = model->waiting};
+    for (unsigned i = 0; i < model->waiting; i++) {
+        double line = line_at(model, model->calls[i].ln_size);
+        if (line != last) {
+            inverse = exp(-line);
+            last = line;
+        }
+        double ratio = bounded(bounded(model->calls[i].cost, LP_LEAST_NS, LP_MOST_NS) * inverse,
+                               LEAST_RATIO, MOST_RATIO);
+        ratios->sum += ratio;
+        ratios->sum2 += ratio * ratio;
+        learn_percentile(model, step, y[i] - line);
+    }
+    model->ratio_n *= kept_after(model->waiting, memory);
+    add_ratios(model, ratios);
+}
+
+bool lp_model_settle(struct lp_model *model, struct lp_model *batch,
+                     const struct lp_model_options *options)
+{
+    double y[LP_WAITING_CALLS];
+    struct sums sums;
+    struct ratios ratios;
+    bool changed = false;
+    if (!model->waiting) {
+        return false;
+    }
+    for (unsigned i = 0; i < model->waiting; i++) {
+        y[i] = log(bounded(model->calls[i].cost, LP_LEAST_NS, LP_MOST_NS)); /* NaN: the least */
+    }
+    if (model->n <= 0) {
+        begin(model);
+    } else {
+        changed = !isinf(options->memory) && look_for_change(model, y);
+        forget(model, kept_after(model->waiting, options->memory));
+    }
+    sum_up(model, y, &sums);
+    add_sums(model, &sums);
+    solve(model);
+    model->has_last = false;
+    learn_ratios(model, options->ratio_memory, y, &ratios);
+    model->seen += model->waiting;
+    if (batch) {
+        if (changed) {
+            *batch = (struct lp_model){0};
+        }
+        add_sums(batch, &sums);
+        add_ratios(batch, &ratios);
+        batch->ln_p95 = model->ln_p95;
+        batch->seen += model->waiting;
+    }
+    model->waiting = 0;
+    return changed;
+}
+
+bool lp_model_learn(struct lp_model *model, struct lp_model *batch,
+                    const struct lp_model_options *options, double ln_size, double cost_ns,
+                    bool at_once)
+{
+    model->calls[model->waiting].ln_size = ln_size;
+    model->calls[model->waiting].cost = cost_ns;
+    model->waiting++;
+    if (!at_once && model->seen >= SEEN_AT_ONCE && model->waiting < LP_WAITING_CALLS) {
+        return false;
+    }
+    return lp_model_settle(model, batch, options);
 }
 
 void lp_model_merge(struct lp_model *model, const struct lp_model *batch, bool changed,
@@ -292,11 +378,15 @@ void lp_model_merge(struct lp_model *model, const struct lp_model *batch, bool c
         forget(model, exp(-(double)batch->seen / options->memory));
         model->ratio_n *= exp(-(double)batch->seen / options->ratio_memory);
     }
-    merge_lines(model, batch);
-    merge_ratios(model, batch);
+    add_sums(model, &(struct sums){batch->n, batch->mean_x, batch->mean_y, batch->cxx, batch->cxy,
+                                   batch->cyy});
+    add_ratios(model, &(struct ratios){batch->ratio_n, batch->ratio * batch->ratio_n,
+                                       batch->ratio2 * batch->ratio_n});
+    model->ln_p95 = batch->ln_p95; /* which has the model's behind it */
     model->seen += batch->seen;
     forget_changes(model);
     solve(model);
+    model->has_last = false;
 }
 
 void lp_model_adopt(struct lp_model *model, const struct lp_model *other)
@@ -305,4 +395,10 @@ void lp_model_adopt(struct lp_model *model, const struct lp_model *other)
     *model = *other;
     model->above = before.above;
     model->below = before.below;
+    model->waiting = 0;
+}
+
+void lp_model_restore(struct lp_model *model)
+{
+    solve(model);
 }

@@ -13,6 +13,17 @@ struct lp_model_options {
     double ratio_memory; /* the same for what is learnt of the ratio */
 };
 
+enum { LP_WAITING_CALLS = 8 };
+
+/* A call of some ln size: in ln ns the mean, and the variance of the mean, from which both moments and
+ * the percentile follow. */
+struct lp_prediction {
+    double ln_cost, uncertainty;
+    double cost;   /* E[c], ns */
+    double cost2;  /* E[c^2] */
+    double p95;    /* ns */
+};
+
 /* Zero bytes are a model that has seen nothing. */
 struct lp_model {
     uint64_t seen;
@@ -27,32 +38,41 @@ struct lp_model {
         double sum, residuals;
         uint32_t length;
     } above, below;
-    /* Follows from the rest. */
-    double slope, variance;
-};
-
-/* A call of that ln size: in ln ns the mean, and the variance of the mean, from which both moments and
- * the percentile follow. */
-struct lp_prediction {
-    double ln_cost, uncertainty;
-    double cost;   /* E[c], ns */
-    double cost2;  /* E[c^2] */
-    double p95;    /* ns */
+    /* Follows from the rest: the line's slope, and of the residuals the variance and its root. */
+    double slope, variance, deviation;
+    /* Calls that are still to be learnt, together, which takes less time. */
+    uint32_t waiting;
+    struct {
+        double ln_size, cost;
+    } calls[LP_WAITING_CALLS];
+    /* The last prediction, while nothing has been learnt since: sizes often repeat. */
+    bool has_last;
+    double last_ln_size;
+    struct lp_prediction last;
 };
 
 /* hint_ns: what to expect of it while little has been seen; 0: unknown. */
-void lp_model_predict(const struct lp_model *model, double ln_size, double hint_ns,
+void lp_model_predict(struct lp_model *model, double ln_size, double hint_ns,
                       struct lp_prediction *prediction);
 
-/* A call of that ln size has cost so many ns. True: a change of level has been seen, and what lies
- * before it is all but forgotten. batch: NULL, or a model that collects what was learnt here, without
- * forgetting anything but what lies before a change, to be merged into another model. */
+/* A call of that ln size has cost so many ns. It is learnt at once, or together with some that follow.
+ * batch: NULL, or a model that collects what was learnt here, without forgetting anything but what lies
+ * before a change, to be merged into another model. True: a change of level has been seen, and what
+ * lies before it is all but forgotten. */
 bool lp_model_learn(struct lp_model *model, struct lp_model *batch,
-                    const struct lp_model_options *options, double ln_size, double cost_ns);
+                    const struct lp_model_options *options, double ln_size, double cost_ns,
+                    bool at_once);
+
+/* Learns what waits. Returns the same. */
+bool lp_model_settle(struct lp_model *model, struct lp_model *batch,
+                     const struct lp_model_options *options);
 
 /* Adds a batch to a model, as what came after it. changed: learning one of the batch's calls has said so. */
 void lp_model_merge(struct lp_model *model, const struct lp_model *batch, bool changed,
                     const struct lp_model_options *options);
+
+/* The rest of a model of which all has been set up to `ln_p95`. */
+void lp_model_restore(struct lp_model *model);
 
 /* Takes what another model knows, but not where that is in looking for a change. */
 void lp_model_adopt(struct lp_model *model, const struct lp_model *other);

@@ -44,6 +44,9 @@ enum {
 #define SCALING 0.9
 #define SCALING_DEVIATION 0.35
 
+/* A cost that is off by more than so many times is learnt at once. */
+#define SURPRISE 4.0
+
 #define LN2 0.6931471805599453
 
 double lp_hint_ns(uint32_t hint)
@@ -86,7 +89,7 @@ static double next_normal(uint64_t *draw)
 /* ---- teams --------------------------------------------------------------------------------------- */
 
 /* The nearest model that has seen something, in direction `step`; LP_WIDTHS: none. */
-static unsigned nearest(const struct lp_site_state *site, unsigned model, int step)
+static unsigned nearest(struct lp_site_state *site, unsigned model, int step)
 {
     for (int i = (int)model + step; i >= 0 && i < LP_WIDTHS; i += step) {
         if (site->models[i].n > 0) {
@@ -100,7 +103,7 @@ struct guess {
     double ln_cost, variance;
 };
 
-static struct guess guess_known(const struct lp_site_state *site, unsigned model, double ln_size)
+static struct guess guess_known(struct lp_site_state *site, unsigned model, double ln_size)
 {
     struct lp_prediction known;
     lp_model_predict(&site->models[model], ln_size, 0, &known);
@@ -109,7 +112,7 @@ static struct guess guess_known(const struct lp_site_state *site, unsigned model
 
 /* A width that has not been tried, from those that have: what its neighbours have shown of how the site
  * scales, or else the belief. */
-static struct guess guess_unknown(const struct lp_site_state *site, unsigned model, double ln_size)
+static struct guess guess_unknown(struct lp_site_state *site, unsigned model, double ln_size)
 {
     unsigned below = nearest(site, model, -1), above = nearest(site, model, +1);
     unsigned from = above < LP_WIDTHS ? above : below;
@@ -128,7 +131,7 @@ static struct guess guess_unknown(const struct lp_site_state *site, unsigned mod
                           known.variance + deviation * deviation};
 }
 
-static struct guess guess_width(const struct lp_site_state *site, unsigned model, double ln_size)
+static struct guess guess_width(struct lp_site_state *site, unsigned model, double ln_size)
 {
     return site->models[model].n > 0 ? guess_known(site, model, ln_size)
                                      : guess_unknown(site, model, ln_size);
@@ -156,7 +159,7 @@ struct team {
  * than twice as wide, as far as that has been seen. A team that is wider than the work is good for, or
  * than the machine has room for, is found out in a few calls, and a site that scales is not tried on
  * few threads. 0: none. */
-static unsigned untried_width(const struct lp_site_state *site, double ln_size, unsigned widest)
+static unsigned untried_width(struct lp_site_state *site, double ln_size, unsigned widest)
 {
     unsigned top = lp_width_model(widest);
     if (top < 1 || site->models[top].n <= 0) {
@@ -180,7 +183,7 @@ static unsigned untried_width(const struct lp_site_state *site, double ln_size, 
 }
 
 /* Thompson sampling over widths: each is given a cost from what is known of it, the least wins. */
-static struct team best_team(const struct lp_policy *policy, const struct lp_site_state *site,
+static struct team best_team(const struct lp_policy *policy, struct lp_site_state *site,
                              const struct lp_call *call, const struct lp_pool_load *pool,
                              double other, uint64_t draw)
 {
@@ -223,14 +226,14 @@ static double pressure_of(const struct lp_loop_load *loop, const struct lp_predi
     return loop->ready + loop->rate * work->cost2 / (2 * work->cost);
 }
 
-static bool is_blocked(const struct lp_site_state *site, double ln_size)
+static bool is_blocked(struct lp_site_state *site, double ln_size)
 {
     return site->calls < site->blocked_until && ln_size >= site->blocked_low - LN2 &&
            ln_size <= site->blocked_high + LN2;
 }
 
 /* What forbids to run it inline; 0: nothing. Who weighs the events higher has narrower rails. */
-static uint32_t rail(const struct lp_policy *policy, const struct lp_site_state *site,
+static uint32_t rail(const struct lp_policy *policy, struct lp_site_state *site,
                      const struct lp_call *call, const struct lp_loop_load *loop,
                      const struct lp_prediction *work)
 {
@@ -303,7 +306,7 @@ static void as_without_site(struct lp_choice *choice, const struct lp_call *call
 }
 
 /* The habit of the class, or of the nearest that has one. */
-static const struct lp_habit *habit_of(const struct lp_site_state *site, double ln_size)
+static const struct lp_habit *habit_of(struct lp_site_state *site, double ln_size)
 {
     unsigned class = lp_size_class(ln_size);
     for (unsigned distance = 0; distance < LP_SIZE_CLASSES; distance++) {
@@ -318,7 +321,7 @@ static const struct lp_habit *habit_of(const struct lp_site_state *site, double 
 }
 
 /* Not by what things cost: true if it is decided. */
-static bool is_told(const struct lp_policy *policy, const struct lp_site_state *site,
+static bool is_told(const struct lp_policy *policy, struct lp_site_state *site,
                     const struct lp_call *call, const struct lp_pool_load *pool,
                     struct lp_choice *choice)
 {
@@ -345,7 +348,7 @@ static bool is_told(const struct lp_policy *policy, const struct lp_site_state *
 
 /* Nothing has been seen, and nobody has said anything: it is offloaded, where it does no harm. The same
  * for the first calls of what is said to be long. */
-static uint32_t is_new(const struct lp_site_state *site, const struct lp_call *call)
+static uint32_t is_new(struct lp_site_state *site, const struct lp_call *call)
 {
     if (call->hint == LOOMP_HINT_HIGH && site->calls < HIGH_IS_OFFLOADED) {
         return LOOMP_BY_HINT;
@@ -355,7 +358,7 @@ static uint32_t is_new(const struct lp_site_state *site, const struct lp_call *c
                : 0;
 }
 
-void lp_policy_choose(const struct lp_policy *policy, const struct lp_site_state *site,
+void lp_policy_choose(const struct lp_policy *policy, struct lp_site_state *site,
                       const struct lp_call *call, const struct lp_loop_load *loop,
                       const struct lp_pool_load *pool, uint64_t draw, struct lp_choice *choice)
 {
@@ -440,12 +443,16 @@ void lp_policy_block(const struct lp_policy *policy, struct lp_site_state *site,
 
 struct lp_lesson lp_policy_learn(const struct lp_policy *policy, struct lp_site_state *site,
                                  struct lp_model *batch, uint32_t arm, uint32_t model,
-                                 double ln_size, double cost_ns)
+                                 double ln_size, double cost_ns, double expected_ns)
 {
     struct lp_lesson lesson = {.strike = arm == LOOMP_INLINE && cost_ns > policy->gr3_ns};
     if (lesson.strike) {
         lp_policy_block(policy, site, ln_size, ln_size);
     }
-    lesson.changed = lp_model_learn(&site->models[model], batch, &policy->model, ln_size, cost_ns);
+    /* What is run inline may be short, so its lesson must be; but not if it is a surprise. */
+    bool at_once = arm != LOOMP_INLINE || !(cost_ns < SURPRISE * expected_ns &&
+                                            expected_ns < SURPRISE * cost_ns);
+    lesson.changed = lp_model_learn(&site->models[model], batch, &policy->model, ln_size, cost_ns,
+                                    at_once);
     return lesson;
 }

@@ -93,7 +93,7 @@ struct lp_choice {
     double ln_expected;                 /* of the work as it will run: for the regret, and the trace */
 };
 
-void lp_policy_choose(const struct lp_policy *policy, const struct lp_site_state *site,
+void lp_policy_choose(const struct lp_policy *policy, struct lp_site_state *site,
                       const struct lp_call *call, const struct lp_loop_load *loop,
                       const struct lp_pool_load *pool, uint64_t draw, struct lp_choice *choice);
 
@@ -101,14 +101,14 @@ void lp_policy_choose(const struct lp_policy *policy, const struct lp_site_state
 void lp_policy_decided(struct lp_site_state *site, const struct lp_call *call,
                        const struct lp_choice *choice);
 
-/* The work took so long, run by that arm with that model. Whether the site has changed, and whether it
+/* The work took so long, run by that arm with that model; expected: what the choice said. Whether the site has changed, and whether it
  * was a strike of rail 3. */
 struct lp_lesson {
     bool changed, strike;
 };
 struct lp_lesson lp_policy_learn(const struct lp_policy *policy, struct lp_site_state *site,
                                  struct lp_model *batch, uint32_t arm, uint32_t model,
-                                 double ln_size, double cost_ns);
+                                 double ln_size, double cost_ns, double expected_ns);
 
 /* Rail 3 speaks from now on of sizes between those (ln). */
 void lp_policy_block(const struct lp_policy *policy, struct lp_site_state *site, double ln_low,

@@ -15,7 +15,7 @@
 #include <string.h>
 
 /* Calls between exchanges: few while every call teaches much. */
-enum { FIRST_DUE = 1, MOST_DUE = 64 };
+enum { FIRST_DUE = 1, MOST_DUE = 256 };
 
 /* ---- the registry -------------------------------------------------------------------------------- */
 
@@ -155,6 +155,8 @@ static void exchange(struct lp_site_local *local, const struct lp_model_options 
 {
     struct lp_site_record *record = local->record;
     for (unsigned i = 0; i < LP_WIDTHS; i++) {
+        local->changed[i] |=
+            lp_model_settle(&local->state.models[i], &local->batches[i], options);
         if (local->batches[i].seen) {
             lp_model_merge(&record->merged.models[i], &local->batches[i], local->changed[i],
                            options);
@@ -183,7 +185,6 @@ void lp_site_local_init(struct lp_site_local *local, struct lp_site_record *reco
     if (frozen) {
         memcpy(local->state.habits, record->merged.habits, sizeof local->state.habits);
     }
-    local->state.pin = record->merged.pin;
     local->state.calls = record->totals.calls;
     local->strikes = atomic_load_explicit(&record->strikes, memory_order_relaxed);
     pthread_mutex_unlock(&record->lock);

@@ -3,6 +3,7 @@
 #ifndef LP_BASE_PLATFORM_H
 #define LP_BASE_PLATFORM_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <time.h>
 
@@ -29,14 +30,17 @@ static inline uint64_t lp_now_ns(void)
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-/* A time limit in seconds as loomp's interface has it (negative: none, 0: look only) as a point of
- * lp_now_ns; UINT64_MAX for none. Limits beyond a century count as none. */
+/* A time limit in seconds as loomp's interface has it: negative for none, 0 to look only. One beyond a
+ * century counts as none. */
+static inline bool lp_is_no_limit(double timeout_s)
+{
+    return timeout_s < 0 || timeout_s > 3.2e9;
+}
+
+/* The same as a point of lp_now_ns; UINT64_MAX for none. */
 static inline uint64_t lp_deadline_ns(double timeout_s)
 {
-    if (timeout_s < 0 || timeout_s > 3.2e9) {
-        return UINT64_MAX;
-    }
-    return lp_now_ns() + (uint64_t)(timeout_s * 1e9);
+    return lp_is_no_limit(timeout_s) ? UINT64_MAX : lp_now_ns() + (uint64_t)(timeout_s * 1e9);
 }
 
 #endif

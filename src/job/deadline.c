@@ -27,6 +27,7 @@
  * So a canceller may read the ticket as long as it may look at the job. */
 #include "job/deadline.h"
 
+#include "base/clock.h"
 #include "base/object_pool.h"
 #include "base/platform.h"
 #include "job/job.h"
@@ -86,7 +87,7 @@ static loomp_loop *loop_of(const struct lp_deadline *deadline)
 
 void lp_deadline_begin(struct lp_deadline *deadline, double deadline_s)
 {
-    deadline->alarm.when_ns = lp_deadline_ns(deadline_s);
+    deadline->alarm.when_ns = lp_clock_deadline_ns(deadline_s);
     if (lp_loop_is_attached(loop_of(deadline))) {
         lp_loop_expect(loop_of(deadline));
     }
@@ -103,7 +104,7 @@ void lp_deadline_set(struct lp_deadline *deadline)
 
 bool lp_deadline_has_passed(const struct lp_deadline *deadline)
 {
-    return lp_now_ns() >= deadline->alarm.when_ns;
+    return lp_clock_ns() >= deadline->alarm.when_ns;
 }
 
 void lp_deadline_void(struct lp_deadline *deadline)

@@ -3,6 +3,7 @@
 #include "adaptive/learner.h"
 #include "base/error.h"
 #include "base/self.h"
+#include "base/stopwatch.h"
 #include "job/engine.h"
 #include "loop/loop.h"
 
@@ -22,7 +23,7 @@ static struct lp_placed *placed_of(loomp_decision *decision)
 
 static double seconds(double ns)
 {
-    return ns / 1e9;
+    return ns * 1e-9;
 }
 
 static void fill(loomp_decision *decision, loomp_site *site, uint64_t size,
@@ -60,7 +61,7 @@ static int choose(loomp_runtime *runtime, loomp_site *site, uint64_t size,
         struct lp_placed *placed = placed_of(decision);
         lp_adaptive_choose(&request, placed, &choice);
         fill(decision, site, size, &choice);
-        placed->submitted_ns = placed->started_ns = lp_now_ns();
+        placed->submitted_ns = placed->started_ns = lp_stopwatch_ns();
     }
     return err;
 }
@@ -74,6 +75,12 @@ int loomp_choose(loomp_runtime *runtime, loomp_site *site, uint64_t size, loomp_
     }
     if (site->kind > LOOMP_GANG) {
         return lp_fail(-EINVAL, "loomp_choose: kind of the site is %u", site->kind);
+    }
+    if (lp_self.loop) {
+        /* While there is a loop there is the pool: the runtime's own end before it is freed, and it
+         * is not taken down while another is attached. */
+        int err = lp_ledger_check(&lp_tracked);
+        return err ? err : choose(runtime, site, size, decision);
     }
     int err = lp_ledger_enter(&lp_tracked);
     if (!err) {
@@ -96,7 +103,7 @@ void loomp_finish(loomp_decision *decision)
     struct lp_placed *placed = placed_of(decision);
     double cost_s = decision->cost_s;
     bool measured = cost_s > 0 && cost_s < LP_MOST_NS / 1e9;
-    placed->ended_ns = measured ? placed->started_ns + (uint64_t)(cost_s * 1e9) : lp_now_ns();
+    placed->ended_ns = measured ? placed->started_ns + (uint64_t)(cost_s * 1e9) : lp_stopwatch_ns();
     if (placed->arm == LOOMP_INLINE && lp_self.loop) {
         lp_loop_spend(lp_self.loop, (double)(placed->ended_ns - placed->started_ns));
     }

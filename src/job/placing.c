@@ -4,6 +4,7 @@
 #include "job/job.h"
 
 #include "base/self.h"
+#include "base/stopwatch.h"
 #include "loop/loop.h"
 
 #include <loomp/site.h>
@@ -42,7 +43,7 @@ bool lp_job_place(loomp_job *job, loomp_pool *pool, bool outside)
     words->kind = words->placed.arm == LOOMP_TEAM ? job->kind : LOOMP_SERIAL;
     words->width = words->placed.width;
     words->placed.started_ns = 0;
-    words->placed.submitted_ns = words->placed.arm == LOOMP_INLINE ? 0 : lp_now_ns();
+    words->placed.submitted_ns = words->placed.arm == LOOMP_INLINE ? 0 : lp_stopwatch_ns();
     return words->placed.arm == LOOMP_INLINE;
 }
 
@@ -50,7 +51,7 @@ void lp_job_handed_over(const struct lp_placed *placed, loomp_pool *pool)
 {
     static _Thread_local unsigned submissions;
     if (placed->site && ++submissions % MEASURED_EVERY == 0) {
-        lp_adaptive_submitted(pool, (double)(lp_now_ns() - placed->submitted_ns));
+        lp_adaptive_submitted(pool, (double)(lp_stopwatch_ns() - placed->submitted_ns));
     }
 }
 
@@ -58,7 +59,7 @@ void lp_job_work_begins(struct lp_job_words *words)
 {
     struct lp_placed *placed = &words->placed;
     if (placed->site) {
-        placed->started_ns = lp_now_ns();
+        placed->started_ns = lp_stopwatch_ns();
         if (placed->arm == LOOMP_INLINE) {
             placed->submitted_ns = placed->started_ns;
         }
@@ -69,7 +70,7 @@ void lp_job_work_ended(struct lp_job_words *words)
 {
     struct lp_placed *placed = &words->placed;
     if (placed->site) {
-        placed->ended_ns = lp_now_ns();
+        placed->ended_ns = lp_stopwatch_ns();
         if (placed->arm == LOOMP_INLINE) {
             lp_loop_spend(lp_self.loop, (double)(placed->ended_ns - placed->started_ns));
         }
@@ -82,6 +83,6 @@ void lp_job_learn(const loomp_job *job)
     const struct lp_placed *placed = &words->placed;
     if (placed->site && placed->started_ns) {
         bool came_back = placed->arm != LOOMP_INLINE && words->home && words->home == lp_self.loop;
-        lp_adaptive_finish(placed, job->size, words->pool, came_back ? lp_now_ns() : 0);
+        lp_adaptive_finish(placed, job->size, words->pool, came_back ? lp_stopwatch_ns() : 0);
     }
 }

@@ -20,7 +20,7 @@ struct lp_alarm {
     struct lp_alarm *child;   /* in the loop's heap: the first of those that ring later, */
     struct lp_alarm *sibling; /* and the next with the same parent */
     struct lp_alarms *alarms; /* the loop's */
-    uint64_t when_ns;         /* of lp_now_ns */
+    uint64_t when_ns;         /* of lp_clock_ns */
     /* Called on the loop's thread, once and not before when_ns, if the alarm is not void. It does
      * not keep the alarm. */
     void (*ring)(struct lp_alarm *alarm);

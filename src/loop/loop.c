@@ -8,11 +8,13 @@
  * with full fences on both sides. */
 #include "loop/loop.h"
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/fp_control.h"
 #include "base/futex.h"
 #include "base/object_pool.h"
 #include "base/self.h"
+#include "base/stopwatch.h"
 #include "base/thread.h"
 #include "loop/load.h"
 #include "placement/topology.h"
@@ -242,7 +244,7 @@ static void collect_alarms(loomp_loop *loop)
     }
     stop_alarm(loop);
     if (next_ns != UINT64_MAX) {
-        uint64_t now_ns = lp_now_ns();
+        uint64_t now_ns = lp_clock_ns();
         loop->alarm_ns = next_ns;
         ev_timer_set(&loop->alarm, next_ns > now_ns ? (double)(next_ns - now_ns) / 1e9 : 0., 0.);
         ev_timer_start(loop->ev, &loop->alarm);
@@ -255,7 +257,7 @@ static void on_alarm(struct ev_loop *ev, ev_timer *watcher, int events)
     (void)events;
     loomp_loop *loop = watcher->data;
     ev_ref(ev); /* the timer has ended with the reference that we had taken from it */
-    lp_alarms_ring(&loop->alarms, lp_now_ns(), BATCH);
+    lp_alarms_ring(&loop->alarms, lp_clock_ns(), BATCH);
     collect_alarms(loop);
 }
 
@@ -329,7 +331,7 @@ static void on_after_sleep(struct ev_loop *ev, ev_check *watcher, int events)
     (void)events;
     loomp_loop *loop = watcher->data;
     atomic_store_explicit(&loop->state, LOOMP_STATE_BUSY, memory_order_relaxed);
-    loop->turn_ns = lp_now_ns();
+    loop->turn_ns = lp_stopwatch_ns();
     loop->spent_ns = 0;
     /* What is pending is what this turn brings: this callback comes before all others. */
     lp_meter_add(&loop->events, loop->turn_ns, (double)ev_pending_count(ev));

@@ -63,7 +63,7 @@ struct lp_loop_view {
     double ready;     /* callbacks and completions that wait in this turn */
     double rate;      /* events per ns, lately */
     double spent_ns;  /* lp_loop_spend in this turn */
-    uint64_t turn_ns; /* when the turn began, or a little before */
+    uint64_t turn_ns; /* of lp_stopwatch_ns: when the turn began, or a little before */
     bool alone;       /* the runtime has no other loop of its own */
 };
 void lp_loop_look(loomp_loop *loop, struct lp_loop_view *view);

@@ -362,6 +362,28 @@ int lp_topology_save(const struct lp_topology *topology, const char *path)
     return 0;
 }
 
+/* What hwloc says of an object, or NULL; NULL for no object, too. */
+static const char *info_of(hwloc_obj_t object, const char *key)
+{
+    const char *text = object ? hwloc_obj_get_info_by_name(object, key) : NULL;
+    return text && *text ? text : NULL;
+}
+
+void lp_machine_name(const struct lp_topology *topology, char *out, size_t bytes)
+{
+    hwloc_obj_t root = hwloc_get_root_obj(topology->handle);
+    hwloc_obj_t package = hwloc_get_obj_by_type(topology->handle, HWLOC_OBJ_PACKAGE, 0);
+    const char *model = info_of(package, "CPUModel");
+    model = model ? model : info_of(root, "CPUModel"); /* where packages are not known */
+    model = model ? model : info_of(root, "Architecture");
+    model = model ? model : "unknown CPU";
+    unsigned cores = topology->machine.core_count;
+    snprintf(out, bytes, "%.160s, %u core%s", model, cores, cores == 1 ? "" : "s");
+    for (char *c = out; *c; c++) {
+        *c = (unsigned char)*c < 0x20 || *c == 0x7f ? ' ' : *c;
+    }
+}
+
 /* ---- binding --------------------------------------------------------------------------------- */
 
 void lp_bind_thread(const struct lp_topology *topology, const lp_cpuset *set)

@@ -37,6 +37,11 @@ void lp_topology_fini(struct lp_topology *topology);
  * sentence. */
 int lp_topology_save(const struct lp_topology *topology, const char *path);
 
+/* Names the machine, "AMD EPYC 7763 64-Core Processor, 128 cores", for what was measured on it and
+ * means nothing on others: the model of its CPUs and how many cores it has, allowed or not, so that
+ * it is the same after a restart and in another cgroup. Cut to fit; no control characters. */
+void lp_machine_name(const struct lp_topology *topology, char *out, size_t bytes);
+
 /* Binds the calling thread and looks whether it is bound. A thread that cannot be is left where it
  * is, with a warning in the log: a program goes on slowly rather than not at all. */
 void lp_bind_thread(const struct lp_topology *topology, const lp_cpuset *set);

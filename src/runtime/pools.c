@@ -83,12 +83,19 @@ int lp_pools_make(struct loomp_pool **out, const struct lp_pool_options *options
     return 0;
 }
 
+void lp_pools_discard(struct loomp_pool *pool)
+{
+    if (pool) {
+        lp_pool_fini(pool);
+        free(pool);
+    }
+}
+
 void lp_pools_free(struct loomp_pool *pool)
 {
     if (pool) {
         lp_teams_stop(pool);
-        lp_pool_fini(pool);
-        free(pool);
+        lp_pools_discard(pool);
     }
 }
 

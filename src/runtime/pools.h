@@ -48,6 +48,9 @@ int lp_pools_make(struct loomp_pool **pool, const struct lp_pool_options *option
 /* Ends the teams, which have nothing to do any more, and frees the pool; NULL is fine. */
 void lp_pools_free(struct loomp_pool *pool);
 
+/* Frees a pool whose teams have been ended. */
+void lp_pools_discard(struct loomp_pool *pool);
+
 /* Those of the plan. What was started before an error, lp_pools_stop stops, as all others that there
  * are. By the thread that starts and stops the runtime. */
 int lp_pools_start(struct lp_parts *parts);

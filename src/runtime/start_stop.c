@@ -8,6 +8,7 @@
 #include "job/job.h"
 #include "placement/affinity.h"
 #include "placement/openmp_environment.h"
+#include "runtime/adaptive.h"
 #include "runtime/runtime.h"
 #include "settings/settings.h"
 #include "team/openmp.h"
@@ -191,17 +192,21 @@ static int start_loops(struct lp_parts *parts)
     return 0;
 }
 
-/* The teams first: a team thread that has handed a completion over may still be waking its loop. */
+/* The teams first: a team thread that has handed a completion over may still be waking its loop. But
+ * `compute` itself after the loops, which look at it when they choose (job/decision.c). */
 static void free_parts(struct lp_parts *parts)
 {
     lp_follow_stop(parts->follower);
     lp_pools_stop(parts);
-    lp_pools_free(parts->compute);
+    if (parts->compute) {
+        lp_teams_stop(parts->compute);
+    }
     lp_pools_free(parts->blocking);
     for (unsigned i = 0; i < parts->loop_count; i++) {
         lp_loop_stop(parts->loops[i]);
     }
-    lp_adaptive_stop();
+    lp_pools_discard(parts->compute);
+    lp_stop_adaptive(parts);
     free(parts->loops);
     lp_plan_fini(&parts->plan);
     lp_survey_fini(&parts->survey);
@@ -278,8 +283,11 @@ static int build(struct lp_parts *parts, const loomp_config *config)
         return err;
     }
     apply_process_settings(parts->config);
-    lp_adaptive_start(&(struct lp_adaptive_settings){.policy = lp_policy_defaults, .seed = 1});
     err = make_plan(parts);
+    if (err) {
+        return err;
+    }
+    err = lp_start_adaptive(parts);
     if (err) {
         return err;
     }
@@ -299,7 +307,11 @@ static int build(struct lp_parts *parts, const loomp_config *config)
         return err;
     }
     err = start_loops(parts);
-    return err ? err : start_following(parts);
+    if (err) {
+        return err;
+    }
+    lp_calibrate_adaptive(parts);
+    return start_following(parts);
 }
 
 int loomp_start(loomp_runtime **runtime, const loomp_config *config)

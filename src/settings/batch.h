@@ -4,7 +4,7 @@
 #ifndef LP_SETTINGS_BATCH_H
 #define LP_SETTINGS_BATCH_H
 
-#include "settings/pools.h"
+#include "settings/family.h"
 #include "settings/table.h"
 
 /* The sources, the weakest first. */
@@ -23,7 +23,7 @@ enum lp_layer {
 struct lp_batch {
     enum lp_layer layer;
     struct lp_value values[LP_KEY_COUNT];
-    struct lp_pools pools;
+    struct lp_names names[LP_FAMILY_COUNT];
 };
 
 void lp_batch_init(struct lp_batch *batch, enum lp_layer layer);
@@ -32,12 +32,14 @@ void lp_batch_init(struct lp_batch *batch, enum lp_layer layer);
 int lp_batch_put(struct lp_batch *batch, int row, const struct lp_given *given, const char *where,
                  const char *source);
 
-/* The same for a member of a pool, whose name it checks; and a pool without any value. */
-int lp_batch_put_pool(struct lp_batch *batch, const char *name, int member,
-                      const struct lp_given *given, const char *where, const char *source);
-int lp_batch_declare_pool(struct lp_batch *batch, const char *name, const char *where);
+/* The same for a member of a family's name, which it checks; and a name without any value. */
+int lp_batch_put_member(struct lp_batch *batch, const struct lp_family *family, const char *name,
+                        int member, const struct lp_given *given, const char *where,
+                        const char *source);
+int lp_batch_declare(struct lp_batch *batch, const struct lp_family *family, const char *name,
+                     const char *where);
 
-/* Applies the batch and empties it; -EINVAL for too many pools or -ENOMEM, and then nothing was
+/* Applies the batch and empties it; -EINVAL for too many names or -ENOMEM, and then nothing was
  * applied. */
 int lp_batch_commit(struct lp_batch *batch, loomp_config *config);
 void lp_batch_discard(struct lp_batch *batch);

@@ -32,7 +32,7 @@ static int fail_unknown(const char *option, const char *name, const char *start)
 {
     char candidate[LP_NAME_BYTES], suggestion[2 * LP_NAME_BYTES];
     struct lp_nearest nearest = {.wanted = name, .index = -1};
-    if (lp_pool_key_meant(name, '-', candidate)) {
+    if (lp_family_key_meant(name, '-', candidate)) {
         lp_nearest_offer(&nearest, candidate, 0, 0);
     } else {
         for (int row = 0; row < LP_KEY_COUNT; row++) {
@@ -53,20 +53,20 @@ static int fail_unknown(const char *option, const char *name, const char *start)
     return lp_fail_unknown(NULL, "option", option, "", &nearest, suggestion);
 }
 
-/* What an option sets: a row of the table, or a member of a pool. */
+/* What an option sets: a row of the table, or a member of a family. */
 struct target {
     const struct lp_row *row;
     const char *key;
-    int index; /* of the row, or of the member */
-    struct lp_pool_key pool;
-    char pool_key[LP_NAME_BYTES];
+    int index;                  /* of the row, or of the member */
+    struct lp_family_key parts; /* family: NULL for a row of the table */
+    char member_key[LP_NAME_BYTES];
 };
 
 /* shown ends with name, the option's part behind start. */
 static int find(struct target *target, const char *shown, const char *name, const char *start)
 {
     char candidate[LP_NAME_BYTES];
-    target->pool.name[0] = '\0';
+    target->parts.family = NULL;
     for (int row = 0; row < LP_KEY_COUNT; row++) {
         lp_row_option(row, candidate);
         if (strcmp(candidate, name) == 0) {
@@ -76,18 +76,19 @@ static int find(struct target *target, const char *shown, const char *name, cons
             return 0;
         }
     }
-    if (!lp_pool_key_split(name, '-', &target->pool)) {
+    if (!lp_family_key_split(name, '-', &target->parts)) {
         return fail_unknown(shown, name, start);
     }
-    target->index = lp_pool_member_find(target->pool.member);
+    const struct lp_family *family = target->parts.family;
+    target->index = lp_member_find(family, target->parts.member);
     if (target->index < 0) {
-        return lp_pool_fail_member(NULL, "option", shown, name, '-');
+        return lp_fail_member(family, NULL, "option", shown, name, '-');
     }
-    int err = lp_pool_name_check(target->pool.name, shown);
+    int err = family->check(target->parts.name, shown);
     if (err == 0) {
-        target->row = &lp_pool_rows[target->index];
-        target->key = target->pool_key;
-        lp_pool_key_print(target->pool.name, target->index, target->pool_key);
+        target->row = &family->rows[target->index];
+        target->key = target->member_key;
+        lp_family_key_print(family, target->parts.name, target->index, target->member_key);
     }
     return err;
 }
@@ -126,9 +127,9 @@ static int take(struct lp_batch *batch, const char *argument)
     if (!value) {
         given = (struct lp_given){.kind = LP_GIVEN_BOOL, .number = start == yes};
     }
-    return *target.pool.name
-               ? lp_batch_put_pool(batch, target.pool.name, target.index, &given, option, option)
-               : lp_batch_put(batch, target.index, &given, option, option);
+    return target.parts.family ? lp_batch_put_member(batch, target.parts.family, target.parts.name,
+                                                     target.index, &given, option, option)
+                               : lp_batch_put(batch, target.index, &given, option, option);
 }
 
 /* Where loomp's part of argv ends: at "--" or at the end. */
@@ -197,11 +198,11 @@ static void help_row(int row, char out[2 * LP_NAME_BYTES])
     help_option(&lp_rows[row], name, out);
 }
 
-static void help_member(int member, char out[2 * LP_NAME_BYTES])
+static void help_member(const struct lp_family *family, int member, char out[2 * LP_NAME_BYTES])
 {
     char name[LP_NAME_BYTES];
-    snprintf(name, sizeof name, "%s-NAME-%s", lp_pools_group, lp_pool_rows[member].key);
-    help_option(&lp_pool_rows[member], name, out);
+    snprintf(name, sizeof name, "%s-NAME-%s", family->group, family->rows[member].key);
+    help_option(&family->rows[member], name, out);
 }
 
 static int wider(int width, const char *text)
@@ -211,19 +212,22 @@ static int wider(int width, const char *text)
 }
 
 /* Their names are free, so they are not rows of the table. */
-static void help_pools(FILE *out)
+static void help_family(FILE *out, const struct lp_family *family)
 {
     char option[2 * LP_NAME_BYTES], range[LP_NAME_BYTES];
-    int width = 0;
-    for (int member = 0; member < LP_MEMBER_COUNT; member++) {
-        help_member(member, option);
-        width = wider(width, option);
+    int option_width = 0, range_width = 0;
+    for (int member = 0; member < family->row_count; member++) {
+        help_member(family, member, option);
+        lp_row_range(&family->rows[member], range);
+        option_width = wider(option_width, option);
+        range_width = wider(range_width, range);
     }
-    fprintf(out, "\nFurther pools, for each NAME of your choice:\n");
-    for (int member = 0; member < LP_MEMBER_COUNT; member++) {
-        help_member(member, option);
-        lp_row_range(&lp_pool_rows[member], range);
-        fprintf(out, "  %-*s  %-10s  %s\n", width, option, range, lp_pool_rows[member].help);
+    fprintf(out, "\n%s\n", family->title);
+    for (int member = 0; member < family->row_count; member++) {
+        help_member(family, member, option);
+        lp_row_range(&family->rows[member], range);
+        fprintf(out, "  %-*s  %-*s  %s\n", option_width, option, range_width, range,
+                family->rows[member].help);
     }
 }
 
@@ -253,7 +257,9 @@ void loomp_config_help(FILE *out)
     fprintf(out, "%-*s  %-*s  %-*s  %s\n", option_width, "--loomp-help", range_width, "",
             default_width, "", "this table");
 
-    help_pools(out);
+    for (int i = 0; i < LP_FAMILY_COUNT; i++) {
+        help_family(out, lp_families[i]);
+    }
     fprintf(out, "\nCPUS: a list like 0-5,8. SIZE: bytes, or with K, M, G (KiB, MiB, GiB), powers "
                  "of 1024.\nPLACES: cores, threads, l3, numa or a list like {0,1},{2,3}. DEVICES: "
                  "like 0,amd:1 or eth0.\nPresets:\n");

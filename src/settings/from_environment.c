@@ -44,7 +44,7 @@ static int fail_unknown(const char *name, const char *prefix)
     char variable[LP_NAME_BYTES], suggestion[2 * LP_NAME_BYTES];
     size_t skipped = strlen(prefix) + 1; /* would make everything look alike */
     struct lp_nearest nearest = {.wanted = name + skipped, .index = -1};
-    if (lp_pool_key_meant(name + skipped, '_', variable)) {
+    if (lp_family_key_meant(name + skipped, '_', variable)) {
         lp_nearest_offer(&nearest, variable, 0, 0);
         snprintf(suggestion, sizeof suggestion, "%s_%s", prefix, variable);
     } else {
@@ -58,12 +58,13 @@ static int fail_unknown(const char *name, const char *prefix)
 }
 
 /* A variable like {prefix}_POOLS_HDD_THREADS. The last word is the member, all between is the name
- * of the pool, in capitals. A `-' of a name cannot be written here. */
-static int take_pool(struct lp_batch *batch, const char *name, const char *value,
-                     size_t prefix_bytes)
+ * of the pool or the site, in capitals. A `-' of a name cannot be written here. *taken says whether
+ * it was one. */
+static int take_member(struct lp_batch *batch, const char *name, const char *value,
+                       size_t prefix_bytes, bool *taken)
 {
     char key[LP_NAME_BYTES], variable[LP_NAME_BYTES];
-    struct lp_pool_key parts;
+    struct lp_family_key parts;
     const char *rest = name + prefix_bytes + 1;
     strcpy(key, rest);
     strcpy(variable, name);
@@ -71,21 +72,28 @@ static int take_pool(struct lp_batch *batch, const char *name, const char *value
         variable[prefix_bytes + 1 + i] = lp_upper(rest[i]);
         key[i] = lower(rest[i]);
     }
-    lp_pool_key_split(key, '_', &parts);
-    int member = lp_pool_member_find(parts.member);
+    *taken = false;
+    if (!lp_family_key_split(key, '_', &parts)) {
+        return 0;
+    }
+    if (strncmp(variable + prefix_bytes + 1, rest, strlen(parts.family->group)) != 0) {
+        return 0; /* its first word is not in capitals */
+    }
+    *taken = true;
+    int member = lp_member_find(parts.family, parts.member);
     if (member < 0) {
-        return lp_pool_fail_member(NULL, "environment variable", name, rest, '_');
+        return lp_fail_member(parts.family, NULL, "environment variable", name, rest, '_');
     }
     if (strcmp(variable, name) != 0) {
         struct lp_nearest nearest = {.wanted = name, .index = 0};
         return lp_fail_unknown(NULL, "environment variable", name, "", &nearest, variable);
     }
-    const struct lp_pool_values *pool = lp_pools_find(&batch->pools, parts.name);
-    if (pool && pool->members[member].text) {
+    const struct lp_named *named = lp_names_find(&batch->names[parts.family->id], parts.name);
+    if (named && named->members[member].text) {
         return 0; /* of two entries with one name getenv sees the first */
     }
     struct lp_given given = {.kind = LP_GIVEN_TEXT, .text = value};
-    return lp_batch_put_pool(batch, parts.name, member, &given, name, name);
+    return lp_batch_put_member(batch, parts.family, parts.name, member, &given, name, name);
 }
 
 /* One entry "NAME=value" whose NAME begins with the prefix and an underscore. */
@@ -97,8 +105,10 @@ static int take(struct lp_batch *batch, const char *entry, const char *prefix)
     if (is_foreign(name + strlen(prefix) + 1)) {
         return 0;
     }
-    if (strncmp(name + strlen(prefix) + 1, "POOLS_", 6) == 0) {
-        return take_pool(batch, name, entry + bytes + 1, strlen(prefix));
+    bool taken;
+    int err = take_member(batch, name, entry + bytes + 1, strlen(prefix), &taken);
+    if (taken) {
+        return err;
     }
     for (int row = 0; bytes < sizeof name && row < LP_KEY_COUNT; row++) {
         lp_row_variable(row, prefix, variable);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Owns the config object: for each source a value of its own per row and per member of a declared
- * pool, so that precedence goes by source and never by the order of calls, and the preset layer,
- * which follows from the value of the row `preset`. One thread at a time per object; nothing here
- * blocks. */
+/* Owns the config object: for each source a value of its own per row and per member of a
+ * declared pool or a pinned site, so that precedence goes by source and never by the order of
+ * calls, and the preset layer, which follows from the value of the row `preset`. One thread at a
+ * time per object; nothing here blocks. */
 #include "settings/settings.h"
 
 #include "base/error.h"
@@ -15,7 +15,7 @@
 
 struct loomp_config {
     struct lp_value layers[LP_LAYER_COUNT][LP_KEY_COUNT];
-    struct lp_pools pools[LP_LAYER_COUNT];
+    struct lp_names names[LP_LAYER_COUNT][LP_FAMILY_COUNT];
     struct hwloc_topology *topology; /* the caller's */
 };
 
@@ -31,25 +31,42 @@ static const struct lp_value *resolve(const loomp_config *config, int row)
     return &config->layers[LP_LAYER_DEFAULT][row];
 }
 
-/* Whether a layer below the given one has the pool, too. */
-static bool is_in_weaker(const loomp_config *config, int layer, const char *name)
+/* Whether a layer below the given one has the name, too. */
+static bool is_in_weaker(const loomp_config *config, int layer, const struct lp_family *family,
+                         const char *name)
 {
     while (--layer >= LP_LAYER_DEFAULT) {
-        if (lp_pools_find(&config->pools[layer], name)) {
+        if (lp_names_find(&config->names[layer][family->id], name)) {
             return true;
         }
     }
     return false;
 }
 
-/* The value of a declared pool's member; NULL: none of the sources says anything about it. */
-static const struct lp_value *resolve_member(const loomp_config *config, const char *name,
+/* The value of a name's member; NULL: none of the sources says anything about it. */
+static const struct lp_value *resolve_member(const loomp_config *config,
+                                             const struct lp_family *family, const char *name,
                                              int member)
 {
     for (int layer = LP_LAYER_COUNT - 1; layer > LP_LAYER_DEFAULT; layer--) {
-        const struct lp_pool_values *pool = lp_pools_find(&config->pools[layer], name);
-        if (pool && pool->members[member].text) {
-            return &pool->members[member];
+        const struct lp_named *named = lp_names_find(&config->names[layer][family->id], name);
+        if (named && named->members[member].text) {
+            return &named->members[member];
+        }
+    }
+    return NULL;
+}
+
+/* The weakest source's names come first, each source's in its order. NULL past the last. */
+static const char *name_at(const loomp_config *config, const struct lp_family *family, size_t index)
+{
+    for (int layer = LP_LAYER_DEFAULT; layer < LP_LAYER_COUNT; layer++) {
+        const struct lp_names *names = &config->names[layer][family->id];
+        for (size_t i = 0; i < names->count; i++) {
+            const char *name = names->at[i]->name;
+            if (!is_in_weaker(config, layer, family, name) && index-- == 0) {
+                return name;
+            }
         }
     }
     return NULL;
@@ -72,34 +89,38 @@ int lp_batch_put(struct lp_batch *batch, int row, const struct lp_given *given, 
     return err;
 }
 
-int lp_batch_put_pool(struct lp_batch *batch, const char *name, int member,
-                      const struct lp_given *given, const char *where, const char *source)
+int lp_batch_put_member(struct lp_batch *batch, const struct lp_family *family, const char *name,
+                        int member, const struct lp_given *given, const char *where,
+                        const char *source)
 {
     char key[LP_NAME_BYTES];
-    struct lp_pool_values *pool;
+    struct lp_named *named;
     struct lp_value value;
-    int err = lp_pools_declare(&batch->pools, name, where, &pool);
+    int err = lp_names_declare(&batch->names[family->id], family, name, where, &named);
     if (err != 0) {
         return err;
     }
-    lp_pool_key_print(name, member, key);
-    err = lp_value_read(&lp_pool_rows[member], key, given, where, source, &value);
+    lp_family_key_print(family, name, member, key);
+    err = lp_value_read(&family->rows[member], key, given, where, source, &value);
     if (err == 0) {
-        lp_value_clear(&pool->members[member]);
-        pool->members[member] = value;
+        lp_value_clear(&named->members[member]);
+        named->members[member] = value;
     }
     return err;
 }
 
-int lp_batch_declare_pool(struct lp_batch *batch, const char *name, const char *where)
+int lp_batch_declare(struct lp_batch *batch, const struct lp_family *family, const char *name,
+                     const char *where)
 {
-    struct lp_pool_values *pool;
-    return lp_pools_declare(&batch->pools, name, where, &pool);
+    struct lp_named *named;
+    return lp_names_declare(&batch->names[family->id], family, name, where, &named);
 }
 
 void lp_batch_discard(struct lp_batch *batch)
 {
-    lp_pools_clear(&batch->pools);
+    for (int family = 0; family < LP_FAMILY_COUNT; family++) {
+        lp_names_clear(&batch->names[family]);
+    }
     for (int row = 0; row < LP_KEY_COUNT; row++) {
         lp_value_clear(&batch->values[row]);
     }
@@ -141,27 +162,37 @@ static int read_preset(struct lp_batch *batch, const char *name)
     return 0;
 }
 
-/* All pools of all sources count, as one runtime gets them together. */
-static int check_room_for_pools(const loomp_config *config, const struct lp_pools *coming)
+/* All names of all sources count, as one runtime gets them together. */
+static int check_room(const loomp_config *config, const struct lp_family *family,
+                      const struct lp_names *coming)
 {
     size_t count = 0;
-    while (loomp_config_pool(config, count)) {
+    while (name_at(config, family, count)) {
         count++;
     }
     for (size_t i = 0; i < coming->count; i++) {
-        const struct lp_pool_values *pool = coming->at[i];
-        if (!is_in_weaker(config, LP_LAYER_COUNT, pool->name) && ++count > LP_POOLS_MAX) {
-            return lp_pools_fail_full(pool->name, pool->where);
+        const struct lp_named *named = coming->at[i];
+        if (!is_in_weaker(config, LP_LAYER_COUNT, family, named->name) && ++count > family->most) {
+            return lp_fail_full(family, named->name, named->where);
         }
     }
     return 0;
+}
+
+static int check_rooms(const loomp_config *config, const struct lp_batch *batch)
+{
+    int err = 0;
+    for (int i = 0; err == 0 && i < LP_FAMILY_COUNT; i++) {
+        err = check_room(config, lp_families[i], &batch->names[i]);
+    }
+    return err;
 }
 
 int lp_batch_commit(struct lp_batch *batch, loomp_config *config)
 {
     struct lp_batch preset;
     lp_batch_init(&preset, LP_LAYER_PRESET);
-    int err = check_room_for_pools(config, &batch->pools);
+    int err = check_rooms(config, batch);
     err = err ? err : read_preset(&preset, coming_preset(config, batch));
     if (err != 0) {
         lp_batch_discard(&preset);
@@ -177,7 +208,9 @@ int lp_batch_commit(struct lp_batch *batch, loomp_config *config)
         lp_value_clear(&config->layers[LP_LAYER_PRESET][row]);
         config->layers[LP_LAYER_PRESET][row] = preset.values[row];
     }
-    lp_pools_move(&config->pools[batch->layer], &batch->pools);
+    for (int family = 0; family < LP_FAMILY_COUNT; family++) {
+        lp_names_move(&config->names[batch->layer][family], &batch->names[family]);
+    }
     lp_batch_init(batch, batch->layer);
     return 0;
 }
@@ -211,7 +244,9 @@ void loomp_config_free(loomp_config *config)
         for (int row = 0; row < LP_KEY_COUNT; row++) {
             lp_value_clear(&config->layers[layer][row]);
         }
-        lp_pools_clear(&config->pools[layer]);
+        for (int family = 0; family < LP_FAMILY_COUNT; family++) {
+            lp_names_clear(&config->names[layer][family]);
+        }
     }
     free(config);
 }
@@ -231,9 +266,11 @@ loomp_config *lp_settings_copy(const loomp_config *config)
                 return NULL;
             }
         }
-        if (lp_pools_copy(&copy->pools[layer], &config->pools[layer]) != 0) {
-            loomp_config_free(copy);
-            return NULL;
+        for (int family = 0; family < LP_FAMILY_COUNT; family++) {
+            if (lp_names_copy(&copy->names[layer][family], &config->names[layer][family]) != 0) {
+                loomp_config_free(copy);
+                return NULL;
+            }
         }
     }
     return copy;
@@ -255,7 +292,7 @@ static int fail_unknown(const char *function, const char *key)
 {
     char suggestion[LP_NAME_BYTES];
     struct lp_nearest nearest = {.wanted = key, .index = -1};
-    if (lp_pool_key_meant(key, '.', suggestion)) {
+    if (lp_family_key_meant(key, '.', suggestion)) {
         lp_nearest_offer(&nearest, suggestion, 0, 0);
     } else {
         nearest = lp_row_nearest(key);
@@ -272,17 +309,18 @@ static int set(loomp_config *config, const char *function, const char *key,
     }
     struct lp_batch batch;
     lp_batch_init(&batch, LP_LAYER_CODE);
-    struct lp_pool_key pool;
+    struct lp_family_key parts;
     int row = lp_row_find(key);
     int err;
     if (row >= 0) {
         err = lp_batch_put(&batch, row, given, function, "code");
-    } else if (!lp_pool_key_split(key, '.', &pool)) {
+    } else if (!lp_family_key_split(key, '.', &parts)) {
         err = fail_unknown(function, key);
     } else {
-        int member = lp_pool_member_find(pool.member);
-        err = member < 0 ? lp_pool_fail_member(function, "key", key, key, '.')
-                         : lp_batch_put_pool(&batch, pool.name, member, given, function, "code");
+        int member = lp_member_find(parts.family, parts.member);
+        err = member < 0 ? lp_fail_member(parts.family, function, "key", key, key, '.')
+                         : lp_batch_put_member(&batch, parts.family, parts.name, member, given,
+                                               function, "code");
     }
     if (err != 0) {
         lp_batch_discard(&batch);
@@ -329,13 +367,16 @@ static bool look_up(const loomp_config *config, const char *key, const struct lp
         *value = resolve(config, row);
         return true;
     }
-    struct lp_pool_key pool;
-    int member = key && lp_pool_key_split(key, '.', &pool) ? lp_pool_member_find(pool.member) : -1;
-    if (member < 0 || !is_in_weaker(config, LP_LAYER_COUNT, pool.name)) {
+    struct lp_family_key parts;
+    if (!key || !lp_family_key_split(key, '.', &parts)) {
         return false;
     }
-    *value = resolve_member(config, pool.name, member);
-    *initial = lp_pool_rows[member].initial;
+    int member = lp_member_find(parts.family, parts.member);
+    if (member < 0 || !is_in_weaker(config, LP_LAYER_COUNT, parts.family, parts.name)) {
+        return false;
+    }
+    *value = resolve_member(config, parts.family, parts.name, member);
+    *initial = parts.family->rows[member].initial;
     return true;
 }
 
@@ -355,28 +396,25 @@ const char *loomp_config_source(const loomp_config *config, const char *key)
 
 const char *loomp_config_pool(const loomp_config *config, size_t index)
 {
-    for (int layer = LP_LAYER_DEFAULT; layer < LP_LAYER_COUNT; layer++) {
-        const struct lp_pools *pools = &config->pools[layer];
-        for (size_t i = 0; i < pools->count; i++) {
-            const char *name = pools->at[i]->name;
-            if (!is_in_weaker(config, layer, name) && index-- == 0) {
-                return name;
-            }
-        }
-    }
-    return NULL;
+    return name_at(config, &lp_pool_family, index);
 }
 
-static int64_t member_number(const loomp_config *config, const char *name, int member)
+static int64_t member_number(const loomp_config *config, const struct lp_family *family,
+                             const char *name, int member)
 {
-    const struct lp_value *value = resolve_member(config, name, member);
+    const struct lp_value *value = resolve_member(config, family, name, member);
     return value ? value->number : 0;
 }
 
-static const char *member_text(const loomp_config *config, const char *name, int member)
+static const char *pool_text(const loomp_config *config, const char *name, int member)
 {
-    const struct lp_value *value = resolve_member(config, name, member);
-    return value ? value->text : lp_pool_rows[member].initial;
+    const struct lp_value *value = resolve_member(config, &lp_pool_family, name, member);
+    return value ? value->text : lp_pool_family.rows[member].initial;
+}
+
+static int64_t pool_number(const loomp_config *config, const char *name, int member)
+{
+    return member_number(config, &lp_pool_family, name, member);
 }
 
 void lp_settings_each_pool(const loomp_config *config,
@@ -386,13 +424,45 @@ void lp_settings_each_pool(const loomp_config *config,
     for (size_t i = 0; (name = loomp_config_pool(config, i)) != NULL; i++) {
         const struct lp_settings_pool pool = {
             .name = name,
-            .threads = (unsigned)member_number(config, name, LP_MEMBER_THREADS),
-            .cpus = member_text(config, name, LP_MEMBER_CPUS),
-            .gpu = member_text(config, name, LP_MEMBER_GPU),
-            .share = member_number(config, name, LP_MEMBER_SHARE) != 0,
-            .blocking = member_number(config, name, LP_MEMBER_BLOCKING) != 0,
+            .threads = (unsigned)pool_number(config, name, LP_MEMBER_THREADS),
+            .cpus = pool_text(config, name, LP_MEMBER_CPUS),
+            .gpu = pool_text(config, name, LP_MEMBER_GPU),
+            .share = pool_number(config, name, LP_MEMBER_SHARE) != 0,
+            .blocking = pool_number(config, name, LP_MEMBER_BLOCKING) != 0,
         };
         fn(arg, &pool);
+    }
+}
+
+/* The words of arm are in the order of LOOMP_INLINE, LOOMP_TASK and LOOMP_TEAM, from 1. */
+static struct lp_settings_site site_of(const loomp_config *config, const char *name)
+{
+    return (struct lp_settings_site){
+        .name = name,
+        .arm = (uint32_t)member_number(config, &lp_site_family, name, LP_MEMBER_ARM),
+        .width = (uint32_t)member_number(config, &lp_site_family, name, LP_MEMBER_WIDTH),
+    };
+}
+
+bool lp_settings_site(const loomp_config *config, const char *name, struct lp_settings_site *site)
+{
+    for (int layer = LP_LAYER_DEFAULT; layer < LP_LAYER_COUNT; layer++) {
+        const struct lp_named *named = lp_names_find(&config->names[layer][LP_FAMILY_SITES], name);
+        if (named) {
+            *site = site_of(config, named->name);
+            return true;
+        }
+    }
+    return false;
+}
+
+void lp_settings_each_site(const loomp_config *config,
+                           void (*fn)(void *arg, const struct lp_settings_site *site), void *arg)
+{
+    const char *name;
+    for (size_t i = 0; (name = name_at(config, &lp_site_family, i)) != NULL; i++) {
+        const struct lp_settings_site site = site_of(config, name);
+        fn(arg, &site);
     }
 }
 

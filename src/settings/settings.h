@@ -39,8 +39,28 @@ enum lp_key {
     LP_SPIN_US,            /* double 0..1e6, default 25: longest search before a thread parks */
     LP_GANG_RELIEF_US,     /* double 0..1e7, default 1000 */
     LP_GANG_MAX_SHARE,     /* double 0.01..1, default 1 */
-    LP_LOG_LEVEL,          /* choice none, error, warning (default), info, debug */
-    LP_LOG_RANK0_ONLY,     /* bool, default true: only local rank 0 of an MPI job logs */
+    LP_ADAPTIVE_MODE,      /* choice "learn" (default), "frozen", "off" */
+    LP_ADAPTIVE_OBJECTIVE, /* choice "latency" (default), "efficiency" */
+    LP_ADAPTIVE_IO_WEIGHT, /* double 0..1000, default 1 */
+    LP_ADAPTIVE_INLINE_BUDGET_US, /* double 0..1e6, default 250 */
+    LP_ADAPTIVE_CALIBRATE,        /* bool, default true */
+    LP_ADAPTIVE_SEED,             /* int 0..2^53, default 1 */
+    LP_ADAPTIVE_MEMORY,           /* int 10..1000000, default 300: calls that count */
+    LP_ADAPTIVE_TRACE,            /* int 0..1048576, default 0: calls kept for each loop */
+    LP_ADAPTIVE_PROFILE,          /* text: path of a file, default "" = none */
+    LP_ADAPTIVE_GR0,              /* bool, default true */
+    LP_ADAPTIVE_GR0_US,           /* double 0..1e6, default 50 */
+    LP_ADAPTIVE_GR0_PRESSURE,     /* double 0..1e6, default 0.5: events that wait */
+    LP_ADAPTIVE_GR1,              /* bool, default true */
+    LP_ADAPTIVE_GR1_US,           /* double 0..1e6, default 250 */
+    LP_ADAPTIVE_GR2,              /* bool, default true */
+    LP_ADAPTIVE_GR2_US,           /* double 0..1e6, default 100 */
+    LP_ADAPTIVE_GR2_PRESSURE,     /* double 0..1e6, default 3 */
+    LP_ADAPTIVE_GR3,              /* bool, default true */
+    LP_ADAPTIVE_GR3_US,           /* double 0..1e6, default 1000 */
+    LP_ADAPTIVE_GR3_CALLS,        /* int 1..100000, default 100 */
+    LP_LOG_LEVEL,                 /* choice none, error, warning (default), info, debug */
+    LP_LOG_RANK0_ONLY,            /* bool, default true: only local rank 0 of an MPI job logs */
     LP_KEY_COUNT
 };
 
@@ -64,6 +84,23 @@ int lp_pool_name_check(const char *name, const char *where);
 void lp_settings_each_pool(const loomp_config *config,
                            void (*fn)(void *arg, const struct lp_settings_pool *pool), void *arg);
 
+/* A site of adaptive jobs that is pinned by keys like sites.solve.arm. */
+struct lp_settings_site {
+    const char *name; /* 1 to 63 printable characters, neither dot, quotes nor = */
+    uint32_t arm;     /* LOOMP_INLINE, LOOMP_TASK, LOOMP_TEAM; 0: not pinned */
+    uint32_t width;   /* 0..4096, default 0: all that the call may have; for LOOMP_TEAM */
+};
+
+/* Whether keys may pin a site of that name: as lp_pool_name_check. */
+int lp_site_name_check(const char *name, const char *where);
+
+/* Finds what is said of a site; false: nothing. */
+bool lp_settings_site(const loomp_config *config, const char *name, struct lp_settings_site *site);
+
+/* The same for all sites that are named, in the order in which the names were first given. */
+void lp_settings_each_site(const loomp_config *config,
+                           void (*fn)(void *arg, const struct lp_settings_site *site), void *arg);
+
 /* The resolved value of a row; the key must have that type. Sizes are read with lp_settings_int.
  * Choices are read as the index of the chosen word. Texts belong to the config. */
 int64_t lp_settings_int(const loomp_config *config, enum lp_key key);
@@ -81,18 +118,18 @@ loomp_config *lp_settings_copy(const loomp_config *config);
 /* What loomp_config_topology was given, or NULL. */
 struct hwloc_topology *lp_settings_topology(const loomp_config *config);
 
-/* What the user told every OpenMP program: OMP_NUM_THREADS as compute.threads, OMP_PLACES as places,
- * OMP_PROC_BIND=false as pin; weaker than a settings file, stronger than a preset. What has no
- * counterpart among the settings is left out, with a line in the log for what makes no sense. 0 or
- * -ENOMEM. */
+/* What the user told every OpenMP program: OMP_NUM_THREADS as compute.threads, OMP_PLACES as
+ * places, OMP_PROC_BIND=false as pin; weaker than a settings file, stronger than a preset. What has
+ * no counterpart among the settings is left out, with a line in the log for what makes no sense. 0
+ * or -ENOMEM. */
 int lp_settings_read_openmp(loomp_config *config);
 
 /* A variable of the environment as it is, or NULL. */
 const char *lp_settings_environment(const char *name);
 
-/* Parses a CPU list like "0-5,8" by calling mark(arg, first, last) for each range; 0 or -EINVAL with a sentence
- * that names the list. Used by the reader to refuse nonsense, by placement to use it. CPUs are
- * limited to 0..1048575. */
+/* Parses a CPU list like "0-5,8" by calling mark(arg, first, last) for each range; 0 or -EINVAL
+ * with a sentence that names the list. Used by the reader to refuse nonsense, by placement to use
+ * it. CPUs are limited to 0..1048575. */
 int lp_cpu_list_parse(const char *list, void (*mark)(void *arg, unsigned first, unsigned last),
                       void *arg);
 

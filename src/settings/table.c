@@ -60,6 +60,41 @@
       "longest wait of serial jobs behind a gang, in us")                                          \
     X(LP_GANG_MAX_SHARE, "gang.max_share", DOUBLE, 0.01, 1, "1", NULL,                             \
       "of the time, for gangs while serial jobs wait")                                             \
+    X(LP_ADAPTIVE_MODE, "adaptive.mode", CHOICE, 0, 0, "learn", "learn|frozen|off",                \
+      "whether jobs with a site go where they are cheapest")                                       \
+    X(LP_ADAPTIVE_OBJECTIVE, "adaptive.objective", CHOICE, 0, 0, "latency", "latency|efficiency",  \
+      "what more threads have to bring")                                                           \
+    X(LP_ADAPTIVE_IO_WEIGHT, "adaptive.io_weight", DOUBLE, 0, 1000, "1", NULL,                     \
+      "of other events' delay, against a job's own")                                               \
+    X(LP_ADAPTIVE_INLINE_BUDGET_US, "adaptive.inline_budget_us", DOUBLE, 0, 1e6, "250", NULL,      \
+      "most inline work in a turn of a loop, in us")                                               \
+    X(LP_ADAPTIVE_CALIBRATE, "adaptive.calibrate", BOOL, 0, 1, "true", NULL,                       \
+      "measure the hand-over at start")                                                            \
+    X(LP_ADAPTIVE_SEED, "adaptive.seed", INT, 0, 9007199254740992.0, "1", NULL,                    \
+      "of the random draws")                                                                       \
+    X(LP_ADAPTIVE_MEMORY, "adaptive.memory", INT, 10, 1e6, "300", NULL,                            \
+      "calls of a site that count")                                                                \
+    X(LP_ADAPTIVE_TRACE, "adaptive.trace", INT, 0, 1 << 20, "0", NULL,                             \
+      "last calls kept for each loop")                                                             \
+    X(LP_ADAPTIVE_PROFILE, "adaptive.profile", TEXT, 0, 4096, "", NULL,                            \
+      "file to keep what was learnt in")                                                           \
+    X(LP_ADAPTIVE_GR0, "adaptive.gr0", BOOL, 0, 1, "true", NULL,                                   \
+      "rail 0: of a single loop, and not short")                                                   \
+    X(LP_ADAPTIVE_GR0_US, "adaptive.gr0_us", DOUBLE, 0, 1e6, "50", NULL, "how long is not short")  \
+    X(LP_ADAPTIVE_GR0_PRESSURE, "adaptive.gr0_pressure", DOUBLE, 0, 1e6, "0.5", NULL,              \
+      "events that wait meanwhile, from which it speaks")                                          \
+    X(LP_ADAPTIVE_GR1, "adaptive.gr1", BOOL, 0, 1, "true", NULL, "rail 1: long for any loop")      \
+    X(LP_ADAPTIVE_GR1_US, "adaptive.gr1_us", DOUBLE, 0, 1e6, "250", NULL, "how long that is")      \
+    X(LP_ADAPTIVE_GR2, "adaptive.gr2", BOOL, 0, 1, "true", NULL,                                   \
+      "rail 2: not short, under pressure")                                                         \
+    X(LP_ADAPTIVE_GR2_US, "adaptive.gr2_us", DOUBLE, 0, 1e6, "100", NULL, "how long is not short") \
+    X(LP_ADAPTIVE_GR2_PRESSURE, "adaptive.gr2_pressure", DOUBLE, 0, 1e6, "3", NULL,                \
+      "events that wait meanwhile, above which it speaks")                                         \
+    X(LP_ADAPTIVE_GR3, "adaptive.gr3", BOOL, 0, 1, "true", NULL,                                   \
+      "rail 3: such a call was long lately")                                                       \
+    X(LP_ADAPTIVE_GR3_US, "adaptive.gr3_us", DOUBLE, 0, 1e6, "1000", NULL, "how long that is")     \
+    X(LP_ADAPTIVE_GR3_CALLS, "adaptive.gr3_calls", INT, 1, 100000, "100", NULL,                    \
+      "for how many calls it speaks")                                                              \
     X(LP_LOG_LEVEL, "log.level", CHOICE, 0, 0, "warning", "none|error|warning|info|debug",         \
       "least important lines to log")                                                              \
     X(LP_LOG_RANK0_ONLY, "log.rank0_only", BOOL, 0, 1, "true", NULL,                               \
@@ -80,7 +115,12 @@ _Static_assert((int)POSITION_COUNT == (int)LP_KEY_COUNT, "enum lp_key has a key 
 
 const struct lp_preset lp_presets[] = {
     /* Hand-over within one cache, to cores whose siblings are quiet, to threads that are awake. */
-    {"latency", {{LP_SMT, "avoid"}, {LP_CACHE_GROUPS, "1"}, {LP_SPIN_US, "200"}}},
+    /* With those, work that leaves a loop costs little, so that loops can be kept free of it. */
+    {"latency",
+     {{LP_SMT, "avoid"},
+      {LP_CACHE_GROUPS, "1"},
+      {LP_SPIN_US, "200"},
+      {LP_ADAPTIVE_IO_WEIGHT, "10"}}},
     /* A slow core still adds to what gets done; a gang waits for its slowest. */
     {"throughput", {{LP_CORES, "all"}}},
     /* Spinning takes CPU time from the other users of the node for nothing. */

@@ -73,8 +73,10 @@ void lp_row_takes(const struct lp_row *r, char out[LP_NAME_BYTES])
         return;
     }
     case LP_TYPE_CHOICE: {
-        int used = snprintf(out, LP_NAME_BYTES, "one of: ");
-        for (const char *c = r->words; *c && used < LP_NAME_BYTES; c++) {
+        bool may_be_empty = *r->words == '|';
+        int used =
+            snprintf(out, LP_NAME_BYTES, "%sone of: ", may_be_empty ? "an empty text or " : "");
+        for (const char *c = r->words + may_be_empty; *c && used < LP_NAME_BYTES; c++) {
             used +=
                 snprintf(out + used, (size_t)(LP_NAME_BYTES - used), *c == '|' ? ", " : "%c", *c);
         }
@@ -93,7 +95,7 @@ void lp_row_takes(const struct lp_row *r, char out[LP_NAME_BYTES])
                  max);
         return;
     case LP_TYPE_DOUBLE:
-        snprintf(out, LP_NAME_BYTES, "a number from %.0f to %.0f", r->min, r->max);
+        snprintf(out, LP_NAME_BYTES, "a number from %.10g to %.10g", r->min, r->max);
         return;
     }
 }
@@ -118,7 +120,7 @@ void lp_row_range(const struct lp_row *r, char out[LP_NAME_BYTES])
         snprintf(out, LP_NAME_BYTES, "preset");
         return;
     case LP_TYPE_CHOICE:
-        snprintf(out, LP_NAME_BYTES, "%s", r->words);
+        snprintf(out, LP_NAME_BYTES, "%s", r->words + (*r->words == '|'));
         return;
     case LP_TYPE_BOOL:
         snprintf(out, LP_NAME_BYTES, "true|false");
@@ -168,11 +170,11 @@ static enum verdict read_double_text(const char *text, double *out)
     return GOOD;
 }
 
-static enum verdict print_double(char *out, size_t bytes, double value)
+int lp_double_print(char *out, size_t bytes, double value)
 {
     locale_t c_locale = newlocale(LC_ALL_MASK, "C", (locale_t)0);
     if (!c_locale) {
-        return NO_MEMORY;
+        return lp_fail_memory();
     }
     locale_t old = uselocale(c_locale);
     /* 17 digits always lead back to the same value; 15 are nicer and nearly always enough. */
@@ -182,7 +184,7 @@ static enum verdict print_double(char *out, size_t bytes, double value)
     }
     uselocale(old);
     freelocale(c_locale);
-    return GOOD;
+    return 0;
 }
 
 static enum verdict read_int_text(const char *text, const char **rest, int64_t *out)
@@ -375,7 +377,7 @@ static enum verdict read_value(const struct lp_row *r, const struct lp_given *gi
         if (*real == 0) {
             *real = 0; /* -0 would be shown as such */
         }
-        return print_double(buffer, buffer_bytes, *real);
+        return lp_double_print(buffer, buffer_bytes, *real) == 0 ? GOOD : NO_MEMORY;
     }
     return WRONG_TYPE;
 }

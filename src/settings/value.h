@@ -5,6 +5,7 @@
 #define LP_SETTINGS_VALUE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum lp_type {
@@ -13,7 +14,7 @@ enum lp_type {
     LP_TYPE_PLACES,   /* text that lp_places_check accepts; max: length in bytes */
     LP_TYPE_DEVICES,  /* text that lp_devices_check accepts, or a number; max: length in bytes */
     LP_TYPE_PRESET,   /* the name of a preset, or nothing */
-    LP_TYPE_CHOICE,   /* one of words */
+    LP_TYPE_CHOICE,   /* one of words; a list that begins with '|' has the empty one first */
     LP_TYPE_BOOL,
     LP_TYPE_INT,
     LP_TYPE_SIZE, /* bytes; 0 is allowed below min and means "chosen" */
@@ -31,7 +32,7 @@ struct lp_row {
 
 /* Longest key, variable, option or described range, with room to spare. */
 enum {
-    LP_NAME_BYTES = 128
+    LP_NAME_BYTES = 192
 };
 
 /* "a whole number from 1 to 1024", for sentences; "1..1024", for tables. */
@@ -71,6 +72,10 @@ int lp_value_read(const struct lp_row *row, const char *key, const struct lp_giv
                   const char *where, const char *source, struct lp_value *value);
 int lp_value_copy(struct lp_value *to, const struct lp_value *from);
 void lp_value_clear(struct lp_value *value);
+
+/* Prints a number with as many digits as lead back to the same value, and a decimal point whatever
+ * the application's locale. 0 or -ENOMEM. */
+int lp_double_print(char *out, size_t bytes, double value);
 
 /* The form of texts that placement reads, checked when they are set: 0 or -EINVAL with a sentence
  * that names the text. */

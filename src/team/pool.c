@@ -462,15 +462,18 @@ void lp_pool_drop_thread(void)
     lp_object_pool_release();
 }
 
-void lp_pool_look(struct loomp_pool *pool, struct lp_pool_view *view)
+void lp_pool_look(struct loomp_pool *pool, bool serial, struct lp_pool_view *view)
 {
     *view = (struct lp_pool_view){
         .searching = atomic_load_explicit(&pool->searching, memory_order_relaxed) > 0,
         .parked = lp_parking_any(&pool->parking),
-        .gang_runs = atomic_load_explicit(&pool->claim, memory_order_relaxed) > 0,
         .waiting = lp_queues_waiting(&pool->serial),
     };
-    for (int row = 0; row < LP_PRIORITIES && !pool->options.blocking; row++) {
+    if (serial || pool->options.blocking) {
+        return;
+    }
+    view->gang_runs = atomic_load_explicit(&pool->claim, memory_order_relaxed) > 0;
+    for (int row = 0; row < LP_PRIORITIES; row++) {
         view->gangs += lp_ring_count(&pool->gangs[row]);
     }
 }

@@ -303,7 +303,7 @@ bool lp_pool_call(struct lp_thread_card *card);
 void lp_pool_call_anyone(struct loomp_pool *pool);
 
 /* What a submitter finds; a snapshot. Costs the same whatever the number of threads (but for a word of
- * each 64 sleepers). */
+ * each 64 sleepers). serial: it is not about the gang team. */
 struct lp_pool_view {
     bool searching;    /* a worker looks for work */
     bool parked;       /* a worker can be woken */
@@ -311,7 +311,7 @@ struct lp_pool_view {
     uint64_t waiting;  /* SERIAL jobs in the injection queues */
     uint64_t gangs;    /* the others */
 };
-void lp_pool_look(struct loomp_pool *pool, struct lp_pool_view *view);
+void lp_pool_look(struct loomp_pool *pool, bool serial, struct lp_pool_view *view);
 
 /* Whether SERIAL work may be waiting (seq_cst loads). */
 bool lp_pool_has_serial(struct loomp_pool *pool);

@@ -5,6 +5,7 @@
 #include "fuzz/fuzz.h"
 
 #include "base/error.h"
+#include "settings/settings.h"
 
 #include <loomp/config.h>
 
@@ -118,6 +119,28 @@ static void check_equal(const loomp_config *a, const loomp_config *b, const char
     FUZZ_CHECK(strcmp(first, second) == 0, "%s: `%s' becomes `%s'", key, first, second);
 }
 
+/* The values of a config, and where they are given again. */
+struct twice {
+    const loomp_config *config;
+    loomp_config *again;
+};
+
+static void check_site(void *arg, const struct lp_settings_site *site)
+{
+    static const char *const site_members[] = {"arm", "width"};
+    const struct twice *twice = arg;
+    struct lp_settings_site same;
+    char key[KEY];
+    for (size_t i = 0; i < sizeof site_members / sizeof *site_members; i++) {
+        snprintf(key, sizeof key, "sites.%s.%s", site->name, site_members[i]);
+        give(twice->again, twice->config, key);
+        check_equal(twice->config, twice->again, key);
+    }
+    FUZZ_CHECK(lp_settings_site(twice->again, site->name, &same) && same.arm == site->arm &&
+                   same.width == site->width,
+               "the site %s is pinned elsewhere", site->name);
+}
+
 static void check_values(const loomp_config *config)
 {
     char key[KEY];
@@ -138,6 +161,8 @@ static void check_values(const loomp_config *config)
         FUZZ_CHECK(strcmp(loomp_config_pool(again, i), name) == 0, "pool %s at another place",
                    name);
     }
+    struct twice twice = {config, again};
+    lp_settings_each_site(config, check_site, &twice);
     loomp_config_free(again);
 }
 

@@ -8,7 +8,7 @@
 #include "fault/faults.h"
 
 #include "base/error.h"
-#include "settings/pools.h"
+#include "settings/family.h"
 #include "settings/settings.h"
 
 struct seen {

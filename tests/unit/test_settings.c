@@ -5,6 +5,7 @@
 #include "harness.h"
 #include "settings_sources.h"
 
+#include "adaptive/policy.h"
 #include "base/error.h"
 #include "settings/settings.h"
 #include "settings/table.h"
@@ -56,9 +57,80 @@ TEST(a_new_config_has_the_documented_defaults)
     CHECK(lp_settings_int(config, LP_CALL_POOL_SIZE) == 1024);
     CHECK(lp_settings_double(config, LP_SPIN_US) == 25);
     CHECK(lp_settings_double(config, LP_GANG_RELIEF_US) == 1000);
+    CHECK(lp_settings_double(config, LP_GANG_MAX_SHARE) == 1);
+    CHECK(lp_settings_bool(config, LP_ADAPTIVE_CALIBRATE));
+    CHECK(lp_settings_int(config, LP_ADAPTIVE_SEED) == 1);
+    CHECK(lp_settings_int(config, LP_ADAPTIVE_TRACE) == 0);
+    CHECK_TEXT(lp_settings_text(config, LP_ADAPTIVE_PROFILE), "");
     CHECK(lp_settings_choice(config, LP_LOG_LEVEL) == LOOMP_LOG_WARNING);
     CHECK(lp_settings_bool(config, LP_LOG_RANK0_ONLY));
     loomp_config_free(config);
+}
+
+TEST(the_defaults_of_adaptive_settings_are_those_of_the_policy)
+{
+    const struct lp_policy *policy = &lp_policy_defaults;
+    loomp_config *config = loomp_config_new();
+    CHECK(lp_settings_choice(config, LP_ADAPTIVE_MODE) == (int)policy->mode);
+    CHECK(lp_settings_choice(config, LP_ADAPTIVE_OBJECTIVE) == (int)policy->objective);
+    CHECK(lp_settings_double(config, LP_ADAPTIVE_IO_WEIGHT) == policy->io_weight);
+    CHECK(lp_settings_double(config, LP_ADAPTIVE_INLINE_BUDGET_US) * 1e3 == policy->budget_ns);
+    CHECK((double)lp_settings_int(config, LP_ADAPTIVE_MEMORY) == policy->model.memory);
+    CHECK(lp_settings_bool(config, LP_ADAPTIVE_GR0) == policy->gr0);
+    CHECK(lp_settings_double(config, LP_ADAPTIVE_GR0_US) * 1e3 == policy->gr0_ns);
+    CHECK(lp_settings_double(config, LP_ADAPTIVE_GR0_PRESSURE) == policy->gr0_pressure);
+    CHECK(lp_settings_bool(config, LP_ADAPTIVE_GR1) == policy->gr1);
+    CHECK(lp_settings_double(config, LP_ADAPTIVE_GR1_US) * 1e3 == policy->gr1_ns);
+    CHECK(lp_settings_bool(config, LP_ADAPTIVE_GR2) == policy->gr2);
+    CHECK(lp_settings_double(config, LP_ADAPTIVE_GR2_US) * 1e3 == policy->gr2_ns);
+    CHECK(lp_settings_double(config, LP_ADAPTIVE_GR2_PRESSURE) == policy->gr2_pressure);
+    CHECK(lp_settings_bool(config, LP_ADAPTIVE_GR3) == policy->gr3);
+    CHECK(lp_settings_double(config, LP_ADAPTIVE_GR3_US) * 1e3 == policy->gr3_ns);
+    CHECK(lp_settings_int(config, LP_ADAPTIVE_GR3_CALLS) == policy->gr3_calls);
+    loomp_config_free(config);
+}
+
+TEST(the_words_of_adaptive_settings_are_those_of_the_policy)
+{
+    loomp_config *config = loomp_config_new();
+    CHECK(loomp_config_set(config, "adaptive.mode", "frozen") == 0);
+    CHECK(lp_settings_choice(config, LP_ADAPTIVE_MODE) == LP_FROZEN);
+    CHECK(loomp_config_set(config, "adaptive.mode", "off") == 0);
+    CHECK(lp_settings_choice(config, LP_ADAPTIVE_MODE) == LP_OFF);
+    CHECK(loomp_config_set(config, "adaptive.objective", "efficiency") == 0);
+    CHECK(lp_settings_choice(config, LP_ADAPTIVE_OBJECTIVE) == LP_EFFICIENCY);
+    loomp_config_free(config);
+}
+
+TEST(adaptive_settings_are_read_from_every_source)
+{
+    loomp_config *config = loomp_config_new();
+    read_good(config, "adaptive: { mode = \"off\"; io_weight = 0.5; seed = 9007199254740992; };");
+    args_good(config, "--no-loomp-adaptive-gr0");
+    args_good(config, "--loomp-adaptive-gr3-calls=7");
+    setenv(PREFIX "_ADAPTIVE_INLINE_BUDGET_US", "0.5", 1);
+    CHECK(loomp_config_env(config, PREFIX) == 0);
+    unsetenv(PREFIX "_ADAPTIVE_INLINE_BUDGET_US");
+    CHECK(lp_settings_choice(config, LP_ADAPTIVE_MODE) == LP_OFF);
+    CHECK(lp_settings_double(config, LP_ADAPTIVE_IO_WEIGHT) == 0.5);
+    CHECK(lp_settings_int(config, LP_ADAPTIVE_SEED) == INT64_C(1) << 53);
+    CHECK(!lp_settings_bool(config, LP_ADAPTIVE_GR0));
+    CHECK(lp_settings_int(config, LP_ADAPTIVE_GR3_CALLS) == 7);
+    CHECK(lp_settings_double(config, LP_ADAPTIVE_INLINE_BUDGET_US) == 0.5);
+    loomp_config_free(config);
+    set_bad("adaptive.seed", "9007199254740993",
+            "loomp_config_set: `9007199254740993' is out of range for adaptive.seed, which takes "
+            "a whole number from 0 to 9007199254740992");
+    set_bad("adaptive.memory", "9",
+            "loomp_config_set: `9' is out of range for adaptive.memory, which takes a whole "
+            "number from 10 to 1000000");
+}
+
+TEST(the_range_of_a_real_number_is_said_with_its_fraction)
+{
+    set_bad("gang.max_share", "0.001",
+            "loomp_config_set: `0.001' is out of range for gang.max_share, which takes a number "
+            "from 0.01 to 1");
 }
 
 TEST(every_key_of_the_table_has_a_value_and_the_source_default)
@@ -665,10 +737,15 @@ TEST(each_preset_sets_what_is_documented)
     static const struct {
         const char *preset, *key, *value;
     } rows[] = {
-        {"latency", "smt", "avoid"},         {"latency", "cache_groups", "1"},
-        {"latency", "spin_us", "200"},       {"throughput", "cores", "all"},
-        {"shared-node", "rounding", "down"}, {"shared-node", "spin_us", "0"},
-        {"background", "reserve", "1"},      {"background", "cores", "efficiency"},
+        {"latency", "smt", "avoid"},
+        {"latency", "cache_groups", "1"},
+        {"latency", "spin_us", "200"},
+        {"latency", "adaptive.io_weight", "10"},
+        {"throughput", "cores", "all"},
+        {"shared-node", "rounding", "down"},
+        {"shared-node", "spin_us", "0"},
+        {"background", "reserve", "1"},
+        {"background", "cores", "efficiency"},
         {"background", "spin_us", "0"},
     };
     size_t set = 0;
@@ -773,7 +850,7 @@ TEST(an_unknown_key_of_a_file_is_refused_with_line_and_nearest_key)
         "app.conf:1: unknown key `queue_limits' in group `io'; `queue_limit' stands outside of "
         "groups");
     read_bad("loomp: {\n  io: {\n    more: { };\n  };\n};",
-             "app.conf:3: unknown key `more' in group `io', the nearest is `cores'");
+             "app.conf:3: unknown key `more' in group `io', did you mean `adaptive.mode'?");
 }
 
 TEST(an_unknown_group_of_a_file_is_refused_with_the_nearest_group)
@@ -1235,7 +1312,7 @@ TEST(the_help_has_an_aligned_line_for_every_row)
     free(help);
 }
 
-TEST(the_help_ends_with_pools_and_presets)
+TEST(the_help_ends_with_pools_sites_and_presets)
 {
     char *help = NULL;
     size_t bytes = 0;
@@ -1244,6 +1321,8 @@ TEST(the_help_ends_with_pools_and_presets)
     fclose(out);
     CHECK(strstr(help, "--loomp-pools-NAME-threads=N ") != NULL);
     CHECK(strstr(help, "--[no-]loomp-pools-NAME-blocking ") != NULL);
+    CHECK(strstr(help, "--loomp-sites-NAME-arm=WORD  inline|task|team  ") != NULL);
+    CHECK(strstr(help, "--loomp-sites-NAME-width=N   0..4096 ") != NULL);
     for (const struct lp_preset *preset = lp_presets; preset->name; preset++) {
         CHECK(strstr(help, preset->name) != NULL);
     }

@@ -558,6 +558,29 @@ TEST(a_recorded_tree_is_loaded_with_its_cpuset_and_leaves_the_environment_alone)
     lp_topology_fini(&topology);
 }
 
+TEST(a_machine_is_named_by_the_model_of_its_cpus_and_the_number_of_its_cores)
+{
+    char name[64], short_name[5];
+    struct lp_topology topology;
+    CHECK(load_text(&topology, "pack:2 core:4 pu:2") == 0);
+    lp_machine_name(&topology, name, sizeof name);
+    CHECK_TEXT(name, "unknown CPU, 8 cores");
+    hwloc_obj_add_info(hwloc_get_root_obj(topology.handle), "Architecture", "riscv64");
+    lp_machine_name(&topology, name, sizeof name);
+    CHECK_TEXT(name, "riscv64, 8 cores");
+    hwloc_obj_t package = hwloc_get_obj_by_type(topology.handle, HWLOC_OBJ_PACKAGE, 0);
+    hwloc_obj_add_info(package, "CPUModel", "Fast\n9000");
+    lp_machine_name(&topology, name, sizeof name);
+    CHECK_TEXT(name, "Fast 9000, 8 cores");
+    lp_machine_name(&topology, short_name, sizeof short_name);
+    CHECK_TEXT(short_name, "Fast");
+    lp_topology_fini(&topology);
+    CHECK(load_text(&topology, "core:1 pu:2") == 0);
+    lp_machine_name(&topology, name, sizeof name);
+    CHECK_TEXT(name, "unknown CPU, 1 core");
+    lp_topology_fini(&topology);
+}
+
 TEST(hwlocs_own_variables_name_another_machine)
 {
     static const struct {

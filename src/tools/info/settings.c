@@ -44,27 +44,26 @@ static void row(struct table *table, const char *key, const char *value, const c
     fputc('\n', table->page.out);
 }
 
-static void pool_row(struct table *table, const char *pool, const char *key, const char *value)
+static void member_row(struct table *table, const char *group, const char *name, const char *member)
 {
-    char name[96];
-    snprintf(name, sizeof name, "pools.%s.%s", pool, key);
-    const char *source = loomp_config_source(table->config, name);
-    if (source) {
-        const char *text = loomp_config_value(table->config, name);
-        row(table, name, text ? text : value, source);
-    }
+    char key[128];
+    snprintf(key, sizeof key, "%s.%s.%s", group, name, member);
+    row(table, key, loomp_config_value(table->config, key),
+        loomp_config_source(table->config, key));
 }
 
 static void pool_rows(void *arg, const struct lp_settings_pool *pool)
 {
-    struct table *table = arg;
-    char threads[16];
-    snprintf(threads, sizeof threads, "%u", pool->threads);
-    pool_row(table, pool->name, "threads", threads);
-    pool_row(table, pool->name, "cpus", pool->cpus);
-    pool_row(table, pool->name, "gpu", pool->gpu);
-    pool_row(table, pool->name, "share", pool->share ? "true" : "false");
-    pool_row(table, pool->name, "blocking", pool->blocking ? "true" : "false");
+    static const char *const members[] = {"threads", "cpus", "gpu", "share", "blocking"};
+    for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
+        member_row(arg, "pools", pool->name, members[i]);
+    }
+}
+
+static void site_rows(void *arg, const struct lp_settings_site *site)
+{
+    member_row(arg, "sites", site->name, "arm");
+    member_row(arg, "sites", site->name, "width");
 }
 
 static void rows(struct table *table)
@@ -76,6 +75,7 @@ static void rows(struct table *table)
             loomp_config_source(table->config, key));
     }
     lp_settings_each_pool(table->config, pool_rows, table);
+    lp_settings_each_site(table->config, site_rows, table);
 }
 
 int info_print_settings(const loomp_config *config, FILE *out)

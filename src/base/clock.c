@@ -1,0 +1,5 @@
+/* SPDX-License-Identifier: MIT */
+/* Owns the word that says whether time is virtual. Who writes and who reads it is in the header. */
+#include "base/clock.h"
+
+_Atomic uint64_t lp_virtual_ns;

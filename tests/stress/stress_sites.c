@@ -284,12 +284,9 @@ static void *read_all(void *runtime)
 TEST(every_job_of_a_site_is_done_once_and_counted_once)
 {
     static struct source sources[SOURCES];
-    loomp_runtime *runtime =
-        runtime_with(workers_under_test(), (const char *const[]){"io.threads", "2", NULL});
-    struct lp_adaptive_settings settings = adaptive_settings();
-    settings.trace = 64;
-    lp_adaptive_start(&settings);
-    pin_site(&sites[4], LOOMP_INLINE, 1);
+    pin_site(&sites[4], LOOMP_INLINE, 0);
+    loomp_runtime *runtime = runtime_with_sites(
+        (const char *const[]){"io.threads", "2", "adaptive.trace", "64", NULL});
     pthread_t threads[SOURCES], reader;
     pthread_create(&reader, NULL, read_all, runtime);
     for (int i = 0; i < SOURCES; i++) {

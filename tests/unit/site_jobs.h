@@ -7,8 +7,6 @@
 
 #include "patience.h"
 
-#include "adaptive/learner.h"
-
 #include <loomp/site.h>
 
 /* The job that the calling thread is just submitting, or NULL. */
@@ -93,21 +91,53 @@ static inline bool site_job_ended_well(const struct site_job *self, loomp_loop *
            CHECK(self->done_loop == loop);
 }
 
-/* Where all calls of a site are to go from now on, as sites.NAME.arm has it; before its first. */
-static inline void pin_site(const loomp_site *site, uint32_t arm, uint32_t width)
+/* ---- settings -------------------------------------------------------------------------------- */
+
+enum { SITE_SETTINGS = 128 };
+
+/* Of all runtimes that a test program starts from now on. */
+static struct {
+    char key[96], value[16];
+} site_settings[SITE_SETTINGS];
+static int site_setting_count;
+
+static inline void set_site_setting(const char *site, const char *member, const char *value)
 {
-    struct lp_site_record *record;
-    if (CHECK(lp_site_record_named(site->name, &record) == 0)) {
-        pthread_mutex_lock(&record->lock);
-        record->merged.pin = (struct lp_pin){arm, width};
-        pthread_mutex_unlock(&record->lock);
+    int i = site_setting_count++;
+    if (CHECK(i < SITE_SETTINGS)) {
+        snprintf(site_settings[i].key, sizeof site_settings[i].key, "sites.%s.%s", site, member);
+        snprintf(site_settings[i].value, sizeof site_settings[i].value, "%s", value);
     }
 }
 
-/* Other settings of the scheduler, for a runtime that has not placed a call yet. */
-static inline struct lp_adaptive_settings adaptive_settings(void)
+/* Where all calls of a site are to go; width 0: all threads. */
+static inline void pin_site(const loomp_site *site, uint32_t arm, uint32_t width)
 {
-    return *lp_adaptive_settings();
+    char text[16];
+    set_site_setting(site->name, "arm",
+                     arm == LOOMP_INLINE ? "inline"
+                     : arm == LOOMP_TASK ? "task"
+                                         : "team");
+    if (width) {
+        snprintf(text, sizeof text, "%u", width);
+        set_site_setting(site->name, "width", text);
+    }
+}
+
+/* A runtime with these settings and the pins. */
+static inline loomp_runtime *runtime_with_sites(const char *const *settings)
+{
+    const char *all[2 * SITE_SETTINGS + 32];
+    int count = 0;
+    for (; settings && *settings && count < 30; settings++) {
+        all[count++] = *settings;
+    }
+    for (int i = 0; i < site_setting_count; i++) {
+        all[count++] = site_settings[i].key;
+        all[count++] = site_settings[i].value;
+    }
+    all[count] = NULL;
+    return runtime_with(workers_under_test(), all);
 }
 
 /* All that is known of the site; after loomp_stop that is all there is. */

@@ -79,29 +79,38 @@ static int least_of(int a, int b)
     return a < b ? a : b;
 }
 
+/* All arms, and all widths of a team: 0 is all threads. */
+static const struct {
+    uint32_t arm, width;
+} pins[] = {{LOOMP_INLINE, 0}, {LOOMP_TASK, 0}, {LOOMP_TEAM, 0}, {LOOMP_TEAM, 1},
+            {LOOMP_TEAM, 2},   {LOOMP_TEAM, 3}, {LOOMP_TEAM, 4}};
+
+enum { PINS = sizeof pins / sizeof *pins };
+
 TEST(results_are_right_on_every_arm_and_at_every_width)
 {
-    static char names[16][24];
-    static loomp_site sites[16];
-    loomp_runtime *runtime = runtime_under_test();
+    static char names[PINS][24];
+    static loomp_site sites[PINS];
+    for (int i = 0; i < PINS; i++) {
+        snprintf(names[i], sizeof names[i], "pinned %d", i);
+        sites[i].name = names[i];
+        pin_site(&sites[i], pins[i].arm, pins[i].width);
+    }
+    loomp_runtime *runtime = runtime_with_sites(NULL);
     loomp_loop *loop = loomp_loop_at(runtime, 0);
-    int workers = loomp_pool_threads(compute_of(runtime)), used = 0;
-    for (uint32_t arm = LOOMP_INLINE; arm <= LOOMP_TEAM; arm++) {
-        for (uint32_t width = 0; width <= (arm == LOOMP_TEAM ? 4u : 0u); width++, used++) {
-            snprintf(names[used], sizeof names[used], "pinned %u %u", arm, width);
-            sites[used].name = names[used];
-            pin_site(&sites[used], arm, width);
-            for (uint32_t kind = LOOMP_TASKS; kind <= LOOMP_GANG; kind++) {
-                struct summing summing;
-                summing_init(&summing, &sites[used], kind, 0);
-                run_site_job(loop, &summing.job);
-                sums_well(&summing, loop);
-                CHECK(summing.job.inside == (arm == LOOMP_INLINE));
-                int expected = arm != LOOMP_TEAM ? 1
-                               : width           ? least_of((int)width, workers)
-                                                 : workers;
-                CHECK(summing.members == expected);
-            }
+    int workers = loomp_pool_threads(compute_of(runtime));
+    for (int i = 0; i < PINS; i++) {
+        bool team = pins[i].arm == LOOMP_TEAM;
+        int expected = !team           ? 1
+                       : pins[i].width ? least_of((int)pins[i].width, workers)
+                                       : workers;
+        for (uint32_t kind = LOOMP_TASKS; kind <= LOOMP_GANG; kind++) {
+            struct summing summing;
+            summing_init(&summing, &sites[i], kind, 0);
+            run_site_job(loop, &summing.job);
+            sums_well(&summing, loop);
+            CHECK(summing.job.inside == (pins[i].arm == LOOMP_INLINE));
+            CHECK(summing.members == expected);
         }
     }
     CHECK(loomp_stop(runtime) == 0);
@@ -110,7 +119,7 @@ TEST(results_are_right_on_every_arm_and_at_every_width)
 TEST(results_are_right_while_widths_are_learnt)
 {
     static loomp_site site = LOOMP_SITE("learning widths", LOOMP_HINT_UNKNOWN);
-    loomp_runtime *runtime = runtime_under_test();
+    loomp_runtime *runtime = runtime_with_sites(NULL);
     loomp_loop *loop = loomp_loop_at(runtime, 0);
     for (uint32_t i = 0; i < 200; i++) {
         struct summing summing;
@@ -129,7 +138,7 @@ TEST(the_width_that_a_job_asks_for_is_the_most_it_gets)
     static loomp_site learning = LOOMP_SITE("asks for a width", LOOMP_HINT_HIGH);
     static loomp_site pinned = LOOMP_SITE("asks for less than pinned", LOOMP_HINT_HIGH);
     pin_site(&pinned, LOOMP_TEAM, 3);
-    loomp_runtime *runtime = runtime_under_test();
+    loomp_runtime *runtime = runtime_with_sites(NULL);
     loomp_loop *loop = loomp_loop_at(runtime, 0);
     int workers = loomp_pool_threads(compute_of(runtime));
     for (uint32_t i = 0; i < 60; i++) {
@@ -154,6 +163,13 @@ struct timed {
     int threads;
 };
 
+static uint64_t now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
 static void take_time(struct site_job *self)
 {
     struct timed *timed = LOOMP_CONTAINER(self, struct timed, job);
@@ -162,16 +178,17 @@ static void take_time(struct site_job *self)
     members += 1;
     timed->threads = members;
     double cost_s = timed->threads > 1 ? timed->on_two_s : timed->on_one_s;
-    uint64_t end_ns = lp_now_ns() + (uint64_t)(cost_s * 1e9);
-    while (lp_now_ns() < end_ns) {
+    uint64_t end_ns = now_ns() + (uint64_t)(cost_s * 1e9);
+    while (now_ns() < end_ns) {
     }
 }
+
+static const char *const team_pin[] = {"sites.always on a team.arm", "team", NULL};
 
 /* The loop finds out how long a gang takes to start, which the first time may be long. */
 static void learn_to_hand_over(loomp_runtime *runtime)
 {
-    static loomp_site site = LOOMP_SITE("hands over", LOOMP_HINT_UNKNOWN);
-    pin_site(&site, LOOMP_TEAM, 0);
+    static loomp_site site = LOOMP_SITE("always on a team", LOOMP_HINT_UNKNOWN);
     for (int i = 0; i < 40; i++) {
         struct summing summing;
         summing_init(&summing, &site, LOOMP_GANG, 0);
@@ -198,7 +215,7 @@ static int count_wide(loomp_runtime *runtime, loomp_site *site, double on_one_s,
 TEST(a_gang_that_is_slower_with_more_threads_becomes_narrow)
 {
     static loomp_site site = LOOMP_SITE("slower when wide", LOOMP_HINT_UNKNOWN);
-    loomp_runtime *runtime = runtime_under_test();
+    loomp_runtime *runtime = runtime_with_sites(team_pin);
     CHECK(count_wide(runtime, &site, 50e-6, 800e-6) < LOOKED_AT / 4);
     CHECK(loomp_stop(runtime) == 0);
 }
@@ -206,7 +223,7 @@ TEST(a_gang_that_is_slower_with_more_threads_becomes_narrow)
 TEST(a_gang_that_is_faster_with_more_threads_stays_wide)
 {
     static loomp_site site = LOOMP_SITE("faster when wide", LOOMP_HINT_UNKNOWN);
-    loomp_runtime *runtime = runtime_under_test();
+    loomp_runtime *runtime = runtime_with_sites(team_pin);
     bool has_two = loomp_pool_threads(compute_of(runtime)) > 1;
     int wide = count_wide(runtime, &site, 3e-3, 300e-6);
     CHECK(has_two ? wide > LOOKED_AT * 3 / 4 : wide == 0);

@@ -13,6 +13,13 @@
 
 static const char *const two_loops[] = {"io.threads", "2", NULL};
 
+static uint64_t now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
 static bool error_names(const char *what)
 {
     return strstr(loomp_error(), what) != NULL;
@@ -110,8 +117,9 @@ static loomp_site inline_site = LOOMP_SITE("always inline", LOOMP_HINT_UNKNOWN);
 
 static loomp_runtime *start_with_inline_site(const char *const *settings)
 {
-    pin_site(&inline_site, LOOMP_INLINE, 1);
-    return runtime_with(workers_under_test(), settings);
+    site_setting_count = 0;
+    pin_site(&inline_site, LOOMP_INLINE, 0);
+    return runtime_with_sites(settings);
 }
 
 TEST(on_a_loop_of_loomps_all_kinds_may_run_inline)
@@ -1166,11 +1174,9 @@ static void start_turns(loomp_loop *loop, void *arg)
 
 TEST(when_the_budget_of_a_turn_is_spent_the_rest_is_offloaded)
 {
-    loomp_runtime *runtime = runtime_under_test();
+    loomp_runtime *runtime =
+        runtime_with(workers_under_test(), (const char *const[]){"adaptive.inline_budget_us", "11", NULL});
     static loomp_site site = LOOMP_SITE("budget", LOOMP_HINT_UNKNOWN);
-    struct lp_adaptive_settings settings = adaptive_settings();
-    settings.policy.budget_ns = 11e3;
-    lp_adaptive_start(&settings);
     struct turns turns = {.declared = {.site = &site, .cost_s = 2e-6}};
     declare_turns(loomp_loop_at(runtime, 0), &turns.declared, 40);
     gate_init(&turns.over);
@@ -1180,7 +1186,7 @@ TEST(when_the_budget_of_a_turn_is_spent_the_rest_is_offloaded)
     CHECK(loomp_stop(runtime) == 0);
 }
 
-enum { SPINNERS = 40, SPIN_NS = 20000, BUDGET_NS = 110000 };
+enum { SPINNERS = 40, SPIN_NS = 20000, BUDGET_NS = 110000 /* as set below */ };
 
 struct spinners {
     struct site_job jobs[SPINNERS];
@@ -1191,8 +1197,8 @@ struct spinners {
 static void spin(struct site_job *self)
 {
     (void)self;
-    uint64_t end_ns = lp_now_ns() + SPIN_NS;
-    while (lp_now_ns() < end_ns) {
+    uint64_t end_ns = now_ns() + SPIN_NS;
+    while (now_ns() < end_ns) {
     }
 }
 
@@ -1211,12 +1217,10 @@ static void submit_spinners(loomp_loop *loop, void *arg)
 
 TEST(jobs_spend_the_budget_with_the_time_that_they_take)
 {
-    loomp_runtime *runtime = runtime_under_test();
+    loomp_runtime *runtime =
+        runtime_with(workers_under_test(), (const char *const[]){"adaptive.inline_budget_us", "110", NULL});
     static loomp_site site = LOOMP_SITE("spinners", LOOMP_HINT_LOW);
     static struct spinners spinners = {.site = &site};
-    struct lp_adaptive_settings settings = adaptive_settings();
-    settings.policy.budget_ns = BUDGET_NS;
-    lp_adaptive_start(&settings);
     int some = 0;
     for (int turn = 0; turn < 500 && some < 10; turn++) {
         on_loop(loomp_loop_at(runtime, 0), submit_spinners, &spinners);
@@ -1276,9 +1280,9 @@ static void begin_scope(loomp_loop *loop, void *arg)
 
 TEST(the_body_of_a_scope_may_be_a_call_of_a_site)
 {
-    loomp_runtime *runtime = start_with_inline_site(NULL);
     static loomp_site task_site = LOOMP_SITE("always a task", LOOMP_HINT_LOW);
-    pin_site(&task_site, LOOMP_TASK, 1);
+    loomp_runtime *runtime = start_with_inline_site(
+        (const char *const[]){"sites.always a task.arm", "task", NULL});
     for (int i = 0; i < 8; i++) {
         struct scope_use use = {.runtime = runtime,
                                 .site = i % 2 ? &task_site : &inline_site,
@@ -1386,9 +1390,9 @@ static void describe_there(loomp_loop *loop, void *arg)
 
 TEST(a_site_describes_itself_and_its_last_decision)
 {
-    loomp_runtime *runtime = start_with_inline_site(NULL);
+    loomp_runtime *runtime = runtime_with(
+        workers_under_test(), (const char *const[]){"sites.described.arm", "inline", NULL});
     static loomp_site site = LOOMP_SITE("described", LOOMP_HINT_UNKNOWN);
-    pin_site(&site, LOOMP_INLINE, 1);
     struct description description = {.site = &site};
     describe_there(NULL, &description);
     CHECK(strstr(description.text, "described") != NULL);
@@ -1461,11 +1465,10 @@ static void declare_traced(loomp_loop *loop, void *arg)
 
 TEST(the_trace_has_the_last_calls_of_each_loop_in_order)
 {
-    loomp_runtime *runtime = runtime_with(workers_under_test(), two_loops);
+    loomp_runtime *runtime = runtime_with(
+        workers_under_test(),
+        (const char *const[]){"io.threads", "2", "adaptive.trace", "8", NULL});
     static loomp_site site = LOOMP_SITE("traced", LOOMP_HINT_UNKNOWN);
-    struct lp_adaptive_settings settings = adaptive_settings();
-    settings.trace = 8;
-    lp_adaptive_start(&settings);
     struct seen_calls seen = {0};
     CHECK(loomp_trace_read(NULL, see_call, &seen) == -EINVAL);
     CHECK(loomp_trace_read(runtime, NULL, &seen) == -EINVAL);
@@ -1493,11 +1496,9 @@ static void see_job(const struct loomp_call *call, void *arg)
 
 TEST(the_trace_of_a_job_has_its_times)
 {
-    loomp_runtime *runtime = runtime_under_test();
+    loomp_runtime *runtime =
+        runtime_with(workers_under_test(), (const char *const[]){"adaptive.trace", "1", NULL});
     static loomp_site site = LOOMP_SITE("traced job", LOOMP_HINT_UNKNOWN);
-    struct lp_adaptive_settings settings = adaptive_settings();
-    settings.trace = 1;
-    lp_adaptive_start(&settings);
     struct site_job job;
     site_job_init(&job, &site, LOOMP_SERIAL);
     job.job.size = 77;

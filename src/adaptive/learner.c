@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <math.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,7 +42,7 @@ static pthread_mutex_t learners_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct lp_learner *learners;
 
 /* The one of threads without a loop. Who sets visiting from 0 (acquire) has it until the store of 0
- * (release); nobody waits for it. */
+ * (release); nobody waits for it but who ends it. */
 static struct lp_learner *visitors;
 static _Atomic uint32_t visiting;
 
@@ -109,22 +110,30 @@ static struct lp_learner *learner_of_loop(loomp_loop *loop)
     return learner;
 }
 
-/* The learner for the calling thread, to be given back; NULL: there is none now. */
-static struct lp_learner *take_learner(loomp_loop *loop)
+static struct lp_learner *take_visitors(bool make)
 {
-    if (loop) {
-        return learner_of_loop(loop);
-    }
     if (atomic_exchange_explicit(&visiting, 1, memory_order_acquire)) {
         return NULL;
     }
-    if (!visitors) {
+    if (!visitors && make) {
         visitors = new_learner(NULL, -1);
     }
     if (!visitors) {
         atomic_store_explicit(&visiting, 0, memory_order_release);
     }
     return visitors;
+}
+
+/* The learner for the calling thread, to be given back; NULL: there is none now. */
+static struct lp_learner *take_learner(loomp_loop *loop)
+{
+    return loop ? learner_of_loop(loop) : take_visitors(true);
+}
+
+/* The same for who only looks, perhaps when no runtime runs: none is made. */
+static struct lp_learner *take_learner_if_any(void)
+{
+    return lp_self.loop ? lp_self.learner : take_visitors(false);
 }
 
 static void give_learner(struct lp_learner *learner)
@@ -142,10 +151,14 @@ void lp_adaptive_start(const struct lp_adaptive_settings *settings)
 
 void lp_adaptive_stop(void)
 {
+    while (atomic_exchange_explicit(&visiting, 1, memory_order_acquire)) {
+        sched_yield(); /* somebody looks at it */
+    }
     if (visitors) {
         free_learner(visitors);
         visitors = NULL;
     }
+    atomic_store_explicit(&visiting, 0, memory_order_release);
 }
 
 const struct lp_adaptive_settings *lp_adaptive_settings(void)
@@ -472,7 +485,7 @@ void lp_adaptive_submitted(struct loomp_pool *pool, double ns)
 
 void lp_adaptive_flush_here(void)
 {
-    struct lp_learner *learner = take_learner(lp_self.loop);
+    struct lp_learner *learner = take_learner_if_any();
     for (unsigned i = 0; learner && i < learner->local_count; i++) {
         if (learner->locals[i]) {
             lp_site_local_flush(learner->locals[i], &current.policy.model);
@@ -485,7 +498,7 @@ void lp_adaptive_flush_here(void)
 
 bool lp_adaptive_last(struct lp_site_record *record, struct lp_choice *choice)
 {
-    struct lp_learner *learner = take_learner(lp_self.loop);
+    struct lp_learner *learner = take_learner_if_any();
     bool known = learner && record->id < learner->local_count && learner->locals[record->id] &&
                  learner->locals[record->id]->last.arm;
     if (known) {

@@ -100,6 +100,11 @@ struct lp_site_record *lp_site_find(const loomp_site *site)
 
 int lp_site_record(const loomp_site *site, struct lp_site_record **record)
 {
+    if (site->hint > LOOMP_HINT_HIGH) {
+        return lp_fail(-EINVAL, "the hint of the site `%.80s' is %u, not LOOMP_HINT_UNKNOWN, _LOW, "
+                                "_MEDIUM or _HIGH",
+                       site->name ? site->name : "", site->hint);
+    }
     *record = atomic_load_explicit(record_of(site), memory_order_acquire);
     if (*record) {
         return 0;

@@ -45,6 +45,11 @@ enum {
 #define SCALING 0.9
 #define SCALING_DEVIATION 0.35
 
+/* Half the threads are tried if the last halving has cost less than 2 to the first, and it is taken for
+ * work that scales if one has cost more than 2 to the second. */
+#define WORTH_A_STEP 0.3
+#define SCALES 0.8
+
 /* A cost that is off by more than so many times is learnt at once. */
 #define SURPRISE 4.0
 
@@ -168,35 +173,34 @@ static bool is_trying(const struct lp_site_state *site)
     return site->trying && site->calls < site->trying_until;
 }
 
-/* A width that has not been tried and is worth it: the widest after its half, and then half of one that
- * is no worse than twice as wide, as far as that has been seen. So a team that is wider than the work is
- * good for, or than the machine has room for, is found out in a few calls, and a site that scales is not
- * tried on few threads. One at a time: until its first run is over nobody knows how bad it is.
- * 0: none. */
-static unsigned untried_width(struct lp_site_state *site, double ln_size, unsigned widest)
+/* A width that has not been tried and is worth it, as the index of its model: the widest after its
+ * half, and then half of one that is no worse than twice as wide, as far as that has been seen, down
+ * to one thread, which is a task. So a team that is wider than the work is good for, or than the
+ * machine has room for, is found out in a few calls, and a site that scales is not tried on few
+ * threads. One at a time: until its first run is over nobody knows how bad it is. LP_WIDTHS: none. */
+static unsigned untried_model(struct lp_site_state *site, double ln_size, unsigned widest)
 {
     unsigned top = lp_width_model(widest);
     if (top < 1 || is_trying(site)) {
-        return 0;
+        return LP_WIDTHS;
     }
     if (site->models[top].n <= 0) {
-        return top > 1 && site->models[top - 1].n <= 0 ? 0 : widest;
+        return top > 1 && site->models[top - 1].n <= 0 ? LP_WIDTHS : top;
     }
-    double last = guess_known(site, top, ln_size).ln_cost;
-    for (unsigned model = top - 1; model >= 1; model--) {
+    double wider = guess_known(site, top, ln_size).ln_cost;
+    double step = 0; /* what the last halving has cost, in ln */
+    for (unsigned model = top; model-- > 0;) {
         if (site->models[model].n <= 0) {
-            /* The first step down is always taken; a further one if the last has not cost much. */
-            bool worth_it = model == top - 1 || last - guess_known(site, model + 1, ln_size).ln_cost >
-                                                    -0.3 * LN2;
-            return worth_it ? lp_model_width(model) : 0;
+            return step < WORTH_A_STEP * LN2 ? model : LP_WIDTHS;
         }
         double here = guess_known(site, model, ln_size).ln_cost;
-        if (here - last > 0.8 * LN2) {
-            return 0; /* it scales */
+        step = here - wider;
+        wider = here;
+        if (step > SCALES * LN2) {
+            return LP_WIDTHS;
         }
-        last = model == top - 1 ? last : guess_known(site, model + 1, ln_size).ln_cost;
     }
-    return 0;
+    return LP_WIDTHS;
 }
 
 /* Thompson sampling over widths: each is given a cost from what is known of it, the least wins. */
@@ -211,11 +215,14 @@ static struct team best_team(const struct lp_policy *policy, struct lp_site_stat
         team.width = first_width(widest);
         return team;
     }
-    unsigned untried = untried_width(site, call->ln_size, widest);
+    unsigned untried = untried_model(site, call->ln_size, widest);
+    if (untried == 0) {
+        return (struct team){INFINITY, 1, true};
+    }
     double price = price_of_threads(policy, pool);
     double least = INFINITY;
     unsigned width = 1;
-    while (width < widest && width != untried) {
+    while (width < widest && !team.trial) {
         width = 2 * width < widest ? 2 * width : widest;
         unsigned model = lp_width_model(width);
         if (site->models[model].n <= 0 && is_trying(site)) {
@@ -227,11 +234,11 @@ static struct team best_team(const struct lp_policy *policy, struct lp_site_stat
                            : guess.ln_cost;
         double shared = 1 + price * (width - 1);
         double cost = exp(drawn) * shared + other;
-        if (cost < least || width == untried) {
+        if (cost < least || model == untried) {
             least = cost;
             team.cost = exp(guess.ln_cost) * shared + other;
             team.width = width;
-            team.trial = width == untried;
+            team.trial = model == untried;
         }
     }
     return team;
@@ -417,7 +424,7 @@ static void decide(const struct lp_policy *policy, struct lp_site_state *site,
     if (reason) {
         take_offload(choice, call, &team, reason);
     } else if (team.trial) {
-        take(choice, LOOMP_TEAM, team.width, LOOMP_BY_TRIAL);
+        take(choice, team.width > 1 ? LOOMP_TEAM : LOOMP_TASK, team.width, LOOMP_BY_TRIAL);
     } else if (choice->cheapest != LOOMP_INLINE) {
         take_offload(choice, call, &team, call->may_inline ? LOOMP_BY_COST : LOOMP_BY_PLACE);
     } else if ((reason = rail(policy, site, call, loop, work)) != 0) {
@@ -458,8 +465,8 @@ void lp_policy_decided(struct lp_site_state *site, const struct lp_call *call,
                        const struct lp_choice *choice)
 {
     site->calls++;
-    if (choice->arm == LOOMP_TEAM && site->models[choice->model].n <= 0) {
-        site->trying = choice->model;
+    if (choice->arm != LOOMP_INLINE && site->models[choice->model].n <= 0) {
+        site->trying = choice->model + 1;
         site->trying_until = site->calls + TRIAL_CALLS;
     }
     vote(&site->habits[lp_size_class(call->ln_size)], choice);
@@ -483,7 +490,7 @@ struct lp_lesson lp_policy_learn(const struct lp_policy *policy, struct lp_site_
     if (lesson.strike) {
         lp_policy_block(policy, site, ln_size, ln_size);
     }
-    if (model == site->trying) {
+    if (model + 1 == site->trying) {
         site->trying = 0;
     }
     /* What is run inline may be short, so its lesson must be; but not if it is a surprise. */

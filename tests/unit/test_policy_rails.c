@@ -222,7 +222,7 @@ TEST(a_trial_that_never_ends_is_given_up)
     struct scene scene = scene_of(40e3);
     scene.call.kind = LOOMP_GANG;
     scene.call.may_inline = false;
-    scene.site = (struct lp_site_state){.calls = 7, .trying = 3, .trying_until = 100};
+    scene.site = (struct lp_site_state){.calls = 7, .trying = 4, .trying_until = 100};
     lp_policy_learn(&scene.policy, &scene.site, NULL, LOOMP_TEAM, lp_width_model(4), 0, 1e6, 0);
     CHECK(choice_in(&scene).width != 8);
     scene.site.calls = 100;

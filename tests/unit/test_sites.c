@@ -1119,7 +1119,11 @@ static void learn_cheap(loomp_runtime *runtime, loomp_site *site, int loops)
 
 TEST(one_long_inline_run_keeps_all_loops_from_the_next_hundred)
 {
-    loomp_runtime *runtime = runtime_with(workers_under_test(), two_loops);
+    /* The turns come one after the other, so that by their cost even one in a hundred of them that is
+     * so long would be kept away from the loop. */
+    loomp_runtime *runtime =
+        runtime_with(workers_under_test(),
+                     (const char *const[]){"io.threads", "2", "adaptive.io_weight", "0", NULL});
     static loomp_site site = LOOMP_SITE("strikes", LOOMP_HINT_UNKNOWN);
     learn_cheap(runtime, &site, 2);
     struct declared strike = {.site = &site, .cost_s = 2e-3};

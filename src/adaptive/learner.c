@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_POOLS = 16 };
+enum { MOST_POOLS = 16, PATIENCE = 32 /* looks */ };
 
 struct pool_costs {
     const struct loomp_pool *pool;
@@ -112,8 +112,11 @@ static struct lp_learner *learner_of_loop(loomp_loop *loop)
 
 static struct lp_learner *take_visitors(bool make)
 {
-    if (atomic_exchange_explicit(&visiting, 1, memory_order_acquire)) {
-        return NULL;
+    for (int i = 0; atomic_exchange_explicit(&visiting, 1, memory_order_acquire); i++) {
+        if (i == PATIENCE) {
+            return NULL;
+        }
+        lp_relax();
     }
     if (!visitors && make) {
         visitors = new_learner(NULL, -1);

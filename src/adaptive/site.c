@@ -215,11 +215,14 @@ void lp_site_local_strike(struct lp_site_local *local)
 {
     struct lp_site_record *record = local->record;
     pthread_mutex_lock(&record->lock);
-    record->strike_low = local->state.blocked_low;
-    record->strike_high = local->state.blocked_high;
     uint64_t strikes = atomic_load_explicit(&record->strikes, memory_order_relaxed);
+    bool alone = local->strikes == strikes; /* else one that it has not heard of stays in there */
+    record->strike_low = alone ? local->state.blocked_low
+                               : fmin(record->strike_low, local->state.blocked_low);
+    record->strike_high = alone ? local->state.blocked_high
+                                : fmax(record->strike_high, local->state.blocked_high);
     atomic_store_explicit(&record->strikes, strikes + 1, memory_order_relaxed);
-    if (local->strikes == strikes) {
+    if (alone) {
         local->strikes = strikes + 1; /* its own: it knows */
     }
     pthread_mutex_unlock(&record->lock);

@@ -40,7 +40,7 @@ static void sum_in_a_region(struct site_job *self)
     summing->members = members;
 }
 
-static void sum_in_tasks(struct site_job *self)
+static void sum_by_tasks(struct site_job *self)
 {
     struct summing *summing = summing_of(self);
     long sum = 0;
@@ -65,7 +65,7 @@ static void summing_init(struct summing *summing, loomp_site *site, uint32_t kin
     memset((void *)summing, 0, sizeof *summing);
     site_job_init(&summing->job, site, kind);
     summing->job.job.width = width;
-    summing->job.body = kind == LOOMP_TASKS ? sum_in_tasks : sum_in_a_region;
+    summing->job.body = kind == LOOMP_TASKS ? sum_by_tasks : sum_in_a_region;
 }
 
 static bool sums_well(const struct summing *summing, loomp_loop *loop)

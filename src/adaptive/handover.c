@@ -5,12 +5,18 @@
 
 #include <math.h>
 
-enum { MEMORY = 32, STALE_NS = 1000000000 };
+enum {
+    MEMORY = 32,
+    STALE_NS = 1000000000,
+    FORGOTTEN = 8 /* turns after which a part of 1/e is left of what was measured */
+};
 
 /* One value counts as at most so many times the mean: a thread that the kernel has put aside for a
  * time slice says nothing about the next hand-over. */
 #define OUTLIER 8.0
-enum { BEFORE_OUTLIERS = 8 }; /* values that are believed whatever they are */
+enum {
+    BEFORE_OUTLIERS = 8 /* values that are believed whatever they are */
+};
 
 /* Measured on machines with 2 to 16 CPUs; adaptive.calibrate replaces them by this machine's. */
 #define SEARCHING_NS 1000.0
@@ -49,8 +55,8 @@ unsigned lp_pool_state(bool searching, bool parked, uint64_t waiting, unsigned t
     return state;
 }
 
-/* A state without a value takes that of the nearest lower one that has been measured or is believed, grown by
- * a factor for each state in between. */
+/* A state without a value takes that of the nearest lower one that has been measured or is
+ * believed, grown by a factor for each state in between. */
 static double value_at(const struct lp_mean *means, unsigned state)
 {
     double factor = 1;
@@ -89,10 +95,32 @@ void lp_mean_learn(struct lp_mean *mean, double ns)
     mean->value += (ns - mean->value) / mean->count;
 }
 
+/* What has been measured in a state that is not met any more is forgotten, slowly, for what its
+ * neighbours say: who has once had to wait long there would not go there again to find out that it
+ * was chance. One state at a time has its turn. */
+static void forget_one(struct lp_handover *handover, struct lp_mean *means, unsigned state)
+{
+    unsigned other = handover->turn;
+    handover->turn = other + 1 < LP_POOL_STATES ? other + 1 : 1;
+    if (other > 0 && other != state && means[other].count) {
+        double guess = value_at(means, other - 1) * (other >= LP_POOL_BACKLOG ? BACKLOG_FACTOR : 1);
+        means[other].value += (guess - means[other].value) / FORGOTTEN;
+    }
+}
+
 void lp_handover_learn_start(struct lp_handover *handover, bool gang, unsigned state, double ns,
                              uint64_t now_ns)
 {
-    lp_mean_learn(gang ? &handover->gang_to_start[state] : &handover->to_start[state], ns);
+    struct lp_mean *means = gang ? handover->gang_to_start : handover->to_start;
+    if (means[state].count == 0) {
+        /* What was guessed counts as one value, and the first may be chance. */
+        double guess = value_at(means, state);
+        believe(&means[state], guess);
+        means[state].count = 1;
+        ns = fmin(ns, OUTLIER * guess);
+    }
+    lp_mean_learn(&means[state], ns);
+    forget_one(handover, means, state);
     if (!gang) {
         handover->measured_at[state] = now_ns;
     }

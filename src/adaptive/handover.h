@@ -28,6 +28,7 @@ struct lp_handover {
     struct lp_mean gang_to_start[LP_POOL_STATES]; /* by how many gangs wait */
     struct lp_mean to_done;                  /* from the end of the work to done */
     struct lp_mean submit;                   /* of the loop's time: submission and completion */
+    uint32_t turn;                           /* the state that is to forget next */
 };
 
 /* The beliefs before anything is measured. */

@@ -11,10 +11,11 @@
 
 #include <errno.h>
 #include <math.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_POOLS = 16 };
+enum { MOST_POOLS = 16, PATIENCE = 32 /* looks */ };
 
 struct pool_costs {
     const struct loomp_pool *pool;
@@ -41,7 +42,7 @@ static pthread_mutex_t learners_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct lp_learner *learners;
 
 /* The one of threads without a loop. Who sets visiting from 0 (acquire) has it until the store of 0
- * (release); nobody waits for it. */
+ * (release); nobody waits for it but who ends it. */
 static struct lp_learner *visitors;
 static _Atomic uint32_t visiting;
 
@@ -109,22 +110,33 @@ static struct lp_learner *learner_of_loop(loomp_loop *loop)
     return learner;
 }
 
-/* The learner for the calling thread, to be given back; NULL: there is none now. */
-static struct lp_learner *take_learner(loomp_loop *loop)
+static struct lp_learner *take_visitors(bool make)
 {
-    if (loop) {
-        return learner_of_loop(loop);
+    for (int i = 0; atomic_exchange_explicit(&visiting, 1, memory_order_acquire); i++) {
+        if (i == PATIENCE) {
+            return NULL;
+        }
+        lp_relax();
     }
-    if (atomic_exchange_explicit(&visiting, 1, memory_order_acquire)) {
-        return NULL;
-    }
-    if (!visitors) {
+    if (!visitors && make) {
         visitors = new_learner(NULL, -1);
     }
     if (!visitors) {
         atomic_store_explicit(&visiting, 0, memory_order_release);
     }
     return visitors;
+}
+
+/* The learner for the calling thread, to be given back; NULL: there is none now. */
+static struct lp_learner *take_learner(loomp_loop *loop)
+{
+    return loop ? learner_of_loop(loop) : take_visitors(true);
+}
+
+/* The same for who only looks, perhaps when no runtime runs: none is made. */
+static struct lp_learner *take_learner_if_any(void)
+{
+    return lp_self.loop ? lp_self.learner : take_visitors(false);
 }
 
 static void give_learner(struct lp_learner *learner)
@@ -142,10 +154,14 @@ void lp_adaptive_start(const struct lp_adaptive_settings *settings)
 
 void lp_adaptive_stop(void)
 {
+    while (atomic_exchange_explicit(&visiting, 1, memory_order_acquire)) {
+        sched_yield(); /* somebody looks at it */
+    }
     if (visitors) {
         free_learner(visitors);
         visitors = NULL;
     }
+    atomic_store_explicit(&visiting, 0, memory_order_release);
 }
 
 const struct lp_adaptive_settings *lp_adaptive_settings(void)
@@ -252,10 +268,10 @@ static void look_at_loop(const struct lp_request *request, struct lp_loop_load *
     *load = (struct lp_loop_load){0};
     *now_ns = 0;
     if (request->loop) {
-        struct lp_loop_view view;
-        lp_loop_look(request->loop, &view);
-        *load = (struct lp_loop_load){view.ready, view.rate, view.spent_ns, view.alone};
-        *now_ns = view.turn_ns;
+        const struct lp_loop_view *view = lp_loop_look(request->loop);
+        *load = (struct lp_loop_load){lp_loop_ready(request->loop), view->rate, view->spent_ns,
+                                      view->alone};
+        *now_ns = view->turn_ns;
     }
 }
 
@@ -472,7 +488,7 @@ void lp_adaptive_submitted(struct loomp_pool *pool, double ns)
 
 void lp_adaptive_flush_here(void)
 {
-    struct lp_learner *learner = take_learner(lp_self.loop);
+    struct lp_learner *learner = take_learner_if_any();
     for (unsigned i = 0; learner && i < learner->local_count; i++) {
         if (learner->locals[i]) {
             lp_site_local_flush(learner->locals[i], &current.policy.model);
@@ -485,7 +501,7 @@ void lp_adaptive_flush_here(void)
 
 bool lp_adaptive_last(struct lp_site_record *record, struct lp_choice *choice)
 {
-    struct lp_learner *learner = take_learner(lp_self.loop);
+    struct lp_learner *learner = take_learner_if_any();
     bool known = learner && record->id < learner->local_count && learner->locals[record->id] &&
                  learner->locals[record->id]->last.arm;
     if (known) {

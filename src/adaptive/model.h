@@ -13,7 +13,7 @@ struct lp_model_options {
     double ratio_memory; /* the same for what is learnt of the ratio */
 };
 
-enum { LP_WAITING_CALLS = 8 };
+enum { LP_WAITING_CALLS = 16 };
 
 /* A call of some ln size: in ln ns the mean, and the variance of the mean, from which both moments and
  * the percentile follow. */

@@ -33,6 +33,7 @@ const struct lp_policy lp_policy_defaults = {
 
 enum {
     HIGH_IS_OFFLOADED = 3, /* calls of a site with that hint */
+    TRIAL_CALLS = 100,     /* after which a trial that is not over is forgotten: it has been cancelled */
     TRIAL_EVERY = 256      /* calls, of those whose alternative has not been measured for long */
 };
 
@@ -43,6 +44,11 @@ enum {
  * is, per ln k. */
 #define SCALING 0.9
 #define SCALING_DEVIATION 0.35
+
+/* Half the threads are tried if the last halving has cost less than 2 to the first, and it is taken for
+ * work that scales if one has cost more than 2 to the second. */
+#define WORTH_A_STEP 0.3
+#define SCALES 0.8
 
 /* A cost that is off by more than so many times is learnt at once. */
 #define SURPRISE 4.0
@@ -149,37 +155,52 @@ static double price_of_threads(const struct lp_policy *policy, const struct lp_p
 }
 
 struct team {
-    double cost;    /* as expected, of the one that was chosen */
-    double ln_cost; /* of its work */
+    double cost; /* as expected, of the one that was chosen */
     unsigned width;
     bool trial;
 };
 
-/* The width after the widest that has not been tried, if it is worth it: half of one that is no worse
- * than twice as wide, as far as that has been seen. A team that is wider than the work is good for, or
- * than the machine has room for, is found out in a few calls, and a site that scales is not tried on
- * few threads. 0: none. */
-static unsigned untried_width(struct lp_site_state *site, double ln_size, unsigned widest)
+/* The first width: half of what the user asks for, which costs a job that scales little, and not ruin
+ * where a team as wide as the machine does not get all its threads at once. */
+static unsigned first_width(unsigned widest)
 {
     unsigned top = lp_width_model(widest);
-    if (top < 1 || site->models[top].n <= 0) {
-        return 0;
+    return top > 1 ? lp_model_width(top - 1) : widest;
+}
+
+static bool is_trying(const struct lp_site_state *site)
+{
+    return site->trying && site->calls < site->trying_until;
+}
+
+/* A width that has not been tried and is worth it, as the index of its model: the widest after its
+ * half, and then half of one that is no worse than twice as wide, as far as that has been seen, down
+ * to one thread, which is a task. So a team that is wider than the work is good for, or than the
+ * machine has room for, is found out in a few calls, and a site that scales is not tried on few
+ * threads. One at a time: until its first run is over nobody knows how bad it is. LP_WIDTHS: none. */
+static unsigned untried_model(struct lp_site_state *site, double ln_size, unsigned widest)
+{
+    unsigned top = lp_width_model(widest);
+    if (top < 1 || is_trying(site)) {
+        return LP_WIDTHS;
     }
-    double last = guess_known(site, top, ln_size).ln_cost;
-    for (unsigned model = top - 1; model >= 1; model--) {
+    if (site->models[top].n <= 0) {
+        return top > 1 && site->models[top - 1].n <= 0 ? LP_WIDTHS : top;
+    }
+    double wider = guess_known(site, top, ln_size).ln_cost;
+    double step = 0; /* what the last halving has cost, in ln */
+    for (unsigned model = top; model-- > 0;) {
         if (site->models[model].n <= 0) {
-            /* The first step down is always taken; a further one if the last has not cost much. */
-            bool worth_it = model == top - 1 || last - guess_known(site, model + 1, ln_size).ln_cost >
-                                                    -0.3 * LN2;
-            return worth_it ? lp_model_width(model) : 0;
+            return step < WORTH_A_STEP * LN2 ? model : LP_WIDTHS;
         }
         double here = guess_known(site, model, ln_size).ln_cost;
-        if (here - last > 0.8 * LN2) {
-            return 0; /* it scales */
+        step = here - wider;
+        wider = here;
+        if (step > SCALES * LN2) {
+            return LP_WIDTHS;
         }
-        last = model == top - 1 ? last : guess_known(site, model + 1, ln_size).ln_cost;
     }
-    return 0;
+    return LP_WIDTHS;
 }
 
 /* Thompson sampling over widths: each is given a cost from what is known of it, the least wins. */
@@ -188,34 +209,39 @@ static struct team best_team(const struct lp_policy *policy, struct lp_site_stat
                              double other, uint64_t draw)
 {
     unsigned widest = widest_of(call, pool);
-    struct team team = {INFINITY, 0, widest, false};
+    struct team team = {INFINITY, widest, false};
     if (nearest(site, LP_WIDTHS, -1) == LP_WIDTHS) {
-        team.trial = true; /* nothing is known: as the user would have it */
+        team.trial = true;
+        team.width = first_width(widest);
         return team;
     }
-    unsigned untried = untried_width(site, call->ln_size, widest);
+    unsigned untried = untried_model(site, call->ln_size, widest);
+    if (untried == 0) {
+        return (struct team){INFINITY, 1, true};
+    }
     double price = price_of_threads(policy, pool);
     double least = INFINITY;
-    for (unsigned model = 1;; model++) {
-        unsigned width = lp_model_width(model);
-        width = width < widest ? width : widest;
-        struct guess guess = guess_width(site, lp_width_model(width), call->ln_size);
+    unsigned width = 1;
+    while (width < widest && !team.trial) {
+        width = 2 * width < widest ? 2 * width : widest;
+        unsigned model = lp_width_model(width);
+        if (site->models[model].n <= 0 && is_trying(site)) {
+            continue;
+        }
+        struct guess guess = guess_width(site, model, call->ln_size);
         double drawn = policy->mode == LP_LEARN
                            ? guess.ln_cost + sqrt(guess.variance) * next_normal(&draw)
                            : guess.ln_cost;
         double shared = 1 + price * (width - 1);
         double cost = exp(drawn) * shared + other;
-        if (cost < least || width == untried) {
+        if (cost < least || model == untried) {
             least = cost;
             team.cost = exp(guess.ln_cost) * shared + other;
-            team.ln_cost = guess.ln_cost;
             team.width = width;
-            team.trial = width == untried;
-        }
-        if (width == widest || team.trial) {
-            return team;
+            team.trial = model == untried;
         }
     }
+    return team;
 }
 
 /* ---- rails --------------------------------------------------------------------------------------- */
@@ -353,17 +379,18 @@ static uint32_t is_new(struct lp_site_state *site, const struct lp_call *call)
     if (call->hint == LOOMP_HINT_HIGH && site->calls < HIGH_IS_OFFLOADED) {
         return LOOMP_BY_HINT;
     }
-    return call->hint == LOOMP_HINT_UNKNOWN && nearest(site, LP_WIDTHS, -1) == LP_WIDTHS
+    return call->hint == LOOMP_HINT_UNKNOWN && site->models[0].n <= 0 &&
+                   nearest(site, 0, +1) == LP_WIDTHS
                ? LOOMP_BY_COLD
                : 0;
 }
 
-void lp_policy_choose(const struct lp_policy *policy, struct lp_site_state *site,
-                      const struct lp_call *call, const struct lp_loop_load *loop,
-                      const struct lp_pool_load *pool, uint64_t draw, struct lp_choice *choice)
+static void decide(const struct lp_policy *policy, struct lp_site_state *site,
+                   const struct lp_call *call, const struct lp_loop_load *loop,
+                   const struct lp_pool_load *pool, uint64_t draw, struct lp_choice *choice)
 {
     struct lp_prediction *work = &choice->work;
-    struct team team = {INFINITY, 0, 1, false};
+    struct team team = {INFINITY, 1, false};
     double offload = pool->submit * (1 + loop->ready) + pool->to_done;
     if (call->kind != LOOMP_SERIAL) {
         team = best_team(policy, site, call, pool, offload + pool->gang_to_start, draw);
@@ -397,7 +424,7 @@ void lp_policy_choose(const struct lp_policy *policy, struct lp_site_state *site
     if (reason) {
         take_offload(choice, call, &team, reason);
     } else if (team.trial) {
-        take(choice, LOOMP_TEAM, team.width, LOOMP_BY_TRIAL);
+        take(choice, team.width > 1 ? LOOMP_TEAM : LOOMP_TASK, team.width, LOOMP_BY_TRIAL);
     } else if (choice->cheapest != LOOMP_INLINE) {
         take_offload(choice, call, &team, call->may_inline ? LOOMP_BY_COST : LOOMP_BY_PLACE);
     } else if ((reason = rail(policy, site, call, loop, work)) != 0) {
@@ -408,6 +435,16 @@ void lp_policy_choose(const struct lp_policy *policy, struct lp_site_state *site
     } else {
         take(choice, LOOMP_INLINE, 1, LOOMP_BY_COST);
     }
+}
+
+void lp_policy_choose(const struct lp_policy *policy, struct lp_site_state *site,
+                      const struct lp_call *call, const struct lp_loop_load *loop,
+                      const struct lp_pool_load *pool, uint64_t draw, struct lp_choice *choice)
+{
+    decide(policy, site, call, loop, pool, draw, choice);
+    bool alone = choice->model == 0 || nearest(site, LP_WIDTHS, -1) == LP_WIDTHS;
+    choice->ln_expected =
+        alone ? choice->work.ln_cost : guess_width(site, choice->model, call->ln_size).ln_cost;
 }
 
 /* ---- afterwards ---------------------------------------------------------------------------------- */
@@ -428,6 +465,10 @@ void lp_policy_decided(struct lp_site_state *site, const struct lp_call *call,
                        const struct lp_choice *choice)
 {
     site->calls++;
+    if (choice->arm != LOOMP_INLINE && site->models[choice->model].n <= 0) {
+        site->trying = choice->model + 1;
+        site->trying_until = site->calls + TRIAL_CALLS;
+    }
     vote(&site->habits[lp_size_class(call->ln_size)], choice);
 }
 
@@ -448,6 +489,9 @@ struct lp_lesson lp_policy_learn(const struct lp_policy *policy, struct lp_site_
     struct lp_lesson lesson = {.strike = arm == LOOMP_INLINE && cost_ns > policy->gr3_ns};
     if (lesson.strike) {
         lp_policy_block(policy, site, ln_size, ln_size);
+    }
+    if (model + 1 == site->trying) {
+        site->trying = 0;
     }
     /* What is run inline may be short, so its lesson must be; but not if it is a surprise. */
     bool at_once = arm != LOOMP_INLINE || !(cost_ns < SURPRISE * expected_ns &&

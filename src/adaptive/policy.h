@@ -52,6 +52,8 @@ struct lp_habit {
 struct lp_site_state {
     struct lp_model models[LP_WIDTHS];
     uint64_t calls;   /* decided */
+    uint32_t trying;  /* 1 + the model of a width whose first run is on its way; 0: none */
+    uint64_t trying_until; /* call number: it is given up then */
     uint64_t blocked_until; /* call number: rail 3 speaks until then ... */
     double blocked_low, blocked_high; /* ... of ln sizes in between */
     struct lp_habit habits[LP_SIZE_CLASSES];

@@ -100,6 +100,11 @@ struct lp_site_record *lp_site_find(const loomp_site *site)
 
 int lp_site_record(const loomp_site *site, struct lp_site_record **record)
 {
+    if (site->hint > LOOMP_HINT_HIGH) {
+        return lp_fail(-EINVAL, "the hint of the site `%.80s' is %u, not LOOMP_HINT_UNKNOWN, _LOW, "
+                                "_MEDIUM or _HIGH",
+                       site->name ? site->name : "", site->hint);
+    }
     *record = atomic_load_explicit(record_of(site), memory_order_acquire);
     if (*record) {
         return 0;
@@ -210,11 +215,14 @@ void lp_site_local_strike(struct lp_site_local *local)
 {
     struct lp_site_record *record = local->record;
     pthread_mutex_lock(&record->lock);
-    record->strike_low = local->state.blocked_low;
-    record->strike_high = local->state.blocked_high;
     uint64_t strikes = atomic_load_explicit(&record->strikes, memory_order_relaxed);
+    bool alone = local->strikes == strikes; /* else one that it has not heard of stays in there */
+    record->strike_low = alone ? local->state.blocked_low
+                               : fmin(record->strike_low, local->state.blocked_low);
+    record->strike_high = alone ? local->state.blocked_high
+                                : fmax(record->strike_high, local->state.blocked_high);
     atomic_store_explicit(&record->strikes, strikes + 1, memory_order_relaxed);
-    if (local->strikes == strikes) {
+    if (alone) {
         local->strikes = strikes + 1; /* its own: it knows */
     }
     pthread_mutex_unlock(&record->lock);

@@ -49,7 +49,7 @@ struct lp_site_local {
     struct lp_choice last;
 };
 
-/* The record of a site, made at its first use: 0, -EINVAL, -ENOMEM with a sentence. */
+/* The record of a site, made at its first use: 0, -EINVAL (its name or hint), -ENOMEM with a sentence. */
 int lp_site_record(const loomp_site *site, struct lp_site_record **record);
 int lp_site_record_named(const char *name, struct lp_site_record **record);
 

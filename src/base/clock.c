@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Owns the word that says whether time is virtual. Who writes and who reads it is in the header. */
+/* Owns the words that say whether time is virtual. Who writes and who reads it is in the header. */
 #include "base/clock.h"
 
 _Atomic uint64_t lp_virtual_ns;
+uint64_t lp_virtual_ahead_ns;

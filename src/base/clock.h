@@ -15,6 +15,12 @@
  * are woken for it after the store, and their wake-up orders both. */
 extern _Atomic uint64_t lp_virtual_ns;
 
+/* By how much libev is told that it is later, while it looks for timers that are due: it wants their
+ * time to be over, not just to have come. The loop's thread's that runs the test. */
+extern uint64_t lp_virtual_ahead_ns;
+
+enum { LP_VIRTUAL_AHEAD_NS = 1000 };
+
 static inline bool lp_clock_is_virtual(void)
 {
     return atomic_load_explicit(&lp_virtual_ns, memory_order_relaxed) != 0;

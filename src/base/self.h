@@ -26,6 +26,7 @@ struct lp_self {
     struct loomp_pool *pool; /* the other roles but LP_PLAIN */
     struct loomp_job *job;   /* that runs, or NULL */
     struct lp_thread_card *card; /* its public face; NULL on plain threads and loops */
+    struct lp_sleeper *sleeper;  /* what can be seen of its sleep: of threads with a card */
     unsigned near;           /* the last-level cache of its place, counted from 1; 0: unknown */
     uintptr_t stack_low;     /* below it little of the thread's stack is left; 0: unknown */
     unsigned yields;         /* jobs inside each other that loomp_yield began */

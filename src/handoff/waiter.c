@@ -2,7 +2,10 @@
 /* Owns the waiting of threads on a waiter of their own. */
 #include "handoff/waiter.h"
 
+#include "base/clock.h"
 #include "base/futex.h"
+#include "base/self.h"
+#include "base/sleeper.h"
 
 #include <stddef.h>
 
@@ -38,10 +41,23 @@ void lp_thread_waiter_settle(struct lp_thread_waiter *waiter)
                                             memory_order_acquire, memory_order_relaxed);
 }
 
+uint64_t lp_wait_deadline_ns(double timeout_s)
+{
+    return lp_self.sleeper ? lp_clock_deadline_ns(timeout_s) : lp_deadline_ns(timeout_s);
+}
+
+/* Behind the jobs whose time comes at the same moment: who waits for them is not too late. */
+static bool wait(_Atomic uint32_t *word, uint64_t deadline_ns)
+{
+    bool has_virtual_limit = deadline_ns != UINT64_MAX && lp_self.sleeper && lp_clock_is_virtual();
+    return has_virtual_limit ? lp_sleeper_wait_until(word, LP_ASLEEP, deadline_ns, UINT64_MAX)
+                             : lp_futex_wait(word, LP_ASLEEP, deadline_ns);
+}
+
 bool lp_thread_waiter_sleep(struct lp_thread_waiter *waiter, uint64_t deadline_ns)
 {
     while (!lp_thread_waiter_woken(waiter)) {
-        if (!lp_futex_wait(&waiter->woken, LP_ASLEEP, deadline_ns)) {
+        if (!wait(&waiter->woken, deadline_ns)) {
             return lp_thread_waiter_woken(waiter);
         }
     }

@@ -40,7 +40,12 @@ void lp_thread_waiter_stir(struct lp_thread_waiter *waiter);
 /* It has looked round: the next sleep is one again, unless the end has come. */
 void lp_thread_waiter_settle(struct lp_thread_waiter *waiter);
 
-/* Sleeps until woken or stirred (true) or past the deadline (of lp_now_ns, UINT64_MAX: none). */
+/* A limit of a wait as loomp's interface has it (lp_is_no_limit): by lp_clock_ns on the threads of the
+ * pools, whose waits a test with a clock of its own sees, by lp_now_ns on others. */
+uint64_t lp_wait_deadline_ns(double timeout_s);
+
+/* Sleeps until woken or stirred (true) or past the deadline (of lp_wait_deadline_ns, UINT64_MAX:
+ * none). */
 bool lp_thread_waiter_sleep(struct lp_thread_waiter *waiter, uint64_t deadline_ns);
 
 static inline bool lp_thread_waiter_woken(struct lp_thread_waiter *waiter)

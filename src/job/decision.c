@@ -73,10 +73,8 @@ int loomp_choose(loomp_runtime *runtime, loomp_site *site, uint64_t size, loomp_
                                                                 : !site  ? "site"
                                                                          : "decision");
     }
-    if (site->kind > LOOMP_GANG || site->hint > LOOMP_HINT_HIGH) {
-        return lp_fail(-EINVAL, "loomp_choose: %s of the site is %u",
-                       site->kind > LOOMP_GANG ? "kind" : "hint",
-                       site->kind > LOOMP_GANG ? site->kind : site->hint);
+    if (site->kind > LOOMP_GANG) {
+        return lp_fail(-EINVAL, "loomp_choose: kind of the site is %u", site->kind);
     }
     if (lp_self.loop) {
         /* While there is a loop there is the pool: the runtime's own end before it is freed, and it

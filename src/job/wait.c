@@ -230,7 +230,7 @@ static loomp_job *next_job(struct lp_edge *edge, uint64_t deadline_ns, int32_t *
 
 int lp_wait_for(loomp_group *group, double timeout_s)
 {
-    uint64_t deadline_ns = lp_deadline_ns(timeout_s);
+    uint64_t deadline_ns = lp_wait_deadline_ns(timeout_s);
     int32_t status;
     loomp_job *job;
     struct lp_edge edge;

@@ -17,6 +17,7 @@
 #include "base/stopwatch.h"
 #include "base/thread.h"
 #include "loop/load.h"
+#include "loop/steps.h"
 #include "placement/topology.h"
 
 #include <errno.h>
@@ -63,8 +64,7 @@ struct loomp_loop {
     bool attached;
     bool holds_reference;
     struct lp_meter events;
-    uint64_t turn_ns;  /* when the turn was last seen to begin */
-    double spent_ns;   /* on inline work in this turn */
+    struct lp_loop_view view;
     struct lp_loop_options options;
     lp_thread *thread;
     pthread_t owner;
@@ -78,6 +78,8 @@ struct loomp_loop {
     _Atomic uint64_t jobs;
     char name[16];
     int cpu;
+
+    struct lp_steps steps; /* of virtual time */
 };
 
 loomp_loop *loomp_loop_here(void)
@@ -243,7 +245,7 @@ static void collect_alarms(loomp_loop *loop)
         return;
     }
     stop_alarm(loop);
-    if (next_ns != UINT64_MAX) {
+    if (next_ns != UINT64_MAX && !lp_clock_is_virtual()) { /* else: lp_loop_run_ready */
         uint64_t now_ns = lp_clock_ns();
         loop->alarm_ns = next_ns;
         ev_timer_set(&loop->alarm, next_ns > now_ns ? (double)(next_ns - now_ns) / 1e9 : 0., 0.);
@@ -277,7 +279,7 @@ static bool run_batch(loomp_loop *loop)
         struct lp_item *item = loop->batch;
         loop->batch = item->next;
         item->run(item); /* the item may be gone from here on */
-        loop->events.count++;
+        lp_meter_count(&loop->events, 1);
         lp_fp_restore(lp_self.fp_control);
         atomic_store_explicit(&loop->jobs,
                               atomic_load_explicit(&loop->jobs, memory_order_relaxed) + 1,
@@ -331,13 +333,14 @@ static void on_after_sleep(struct ev_loop *ev, ev_check *watcher, int events)
     (void)events;
     loomp_loop *loop = watcher->data;
     atomic_store_explicit(&loop->state, LOOMP_STATE_BUSY, memory_order_relaxed);
-    loop->turn_ns = lp_stopwatch_ns();
-    loop->spent_ns = 0;
+    loop->view.turn_ns = lp_stopwatch_ns();
+    loop->view.spent_ns = 0;
     /* What is pending is what this turn brings: this callback comes before all others. */
-    lp_meter_add(&loop->events, loop->turn_ns, (double)ev_pending_count(ev));
+    lp_meter_add(&loop->events, loop->view.turn_ns, (double)ev_pending_count(ev));
+    loop->view.rate = lp_meter_rate(&loop->events);
 }
 
-void lp_loop_look(loomp_loop *loop, struct lp_loop_view *view)
+double lp_loop_ready(const loomp_loop *loop)
 {
     enum { COUNTED = 8 }; /* completions: more of them make no difference */
     unsigned waiting = ev_pending_count(loop->ev);
@@ -345,18 +348,17 @@ void lp_loop_look(loomp_loop *loop, struct lp_loop_view *view)
     for (struct lp_item *item = loop->batch; item && batch < COUNTED; item = item->next) {
         batch++;
     }
-    *view = (struct lp_loop_view){
-        .ready = waiting + batch,
-        .rate = lp_meter_rate(&loop->events),
-        .spent_ns = loop->spent_ns,
-        .turn_ns = loop->turn_ns,
-        .alone = loop->options.alone,
-    };
+    return waiting + batch;
+}
+
+const struct lp_loop_view *lp_loop_look(const loomp_loop *loop)
+{
+    return &loop->view;
 }
 
 void lp_loop_spend(loomp_loop *loop, double ns)
 {
-    loop->spent_ns += ns;
+    loop->view.spent_ns += ns;
 }
 
 /* libev ends the process when it cannot have a descriptor for its ev_async, so we ask for one first
@@ -384,6 +386,7 @@ static loomp_loop *new_loop(void)
 /* The watchers every loop has, without a reference. */
 static void start_watchers(loomp_loop *loop)
 {
+    loop->view.alone = loop->options.alone;
     ev_timer_init(&loop->rest, on_rest, 0., 0.);
     ev_set_priority(&loop->rest, EV_MINPRI);
     loop->rest.data = loop;
@@ -596,6 +599,31 @@ int loomp_loop_at_exit(loomp_loop *loop, loomp_post_fn fn, void *arg)
     *entry = (struct at_exit){loop->at_exit, fn, arg};
     loop->at_exit = entry;
     return 0;
+}
+
+/* ---- in virtual time ------------------------------------------------------------------------------- */
+
+void lp_loop_read_clock(loomp_loop *loop)
+{
+    ev_now_update(loop->ev);
+}
+
+bool lp_loop_run_ready(loomp_loop *loop)
+{
+    bool ran = loop->batch || !lp_completions_empty(&loop->completions);
+    turn(loop);
+    uint64_t now_ns = lp_clock_ns();
+    if (lp_alarms_collect(&loop->alarms) <= now_ns) {
+        lp_alarms_ring(&loop->alarms, now_ns, BATCH);
+        ran = true;
+    }
+    return lp_steps_run(&loop->steps, loop->ev) || ran;
+}
+
+uint64_t lp_loop_next_ns(loomp_loop *loop, uint64_t limit_ns)
+{
+    uint64_t alarm_ns = lp_alarms_collect(&loop->alarms);
+    return lp_steps_next_ns(loop->ev, alarm_ns < limit_ns ? alarm_ns : limit_ns);
 }
 
 void lp_loop_describe(loomp_loop *loop, struct loomp_thread_info *info)

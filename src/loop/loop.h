@@ -58,18 +58,32 @@ struct lp_alarms *lp_loop_alarms(loomp_loop *loop);
 /* Makes the loop look at them soon; any thread. */
 void lp_loop_look_at_alarms(loomp_loop *loop);
 
-/* How busy it is. On its thread. */
+/* How many callbacks and completions wait in this turn. On its thread. */
+double lp_loop_ready(const loomp_loop *loop);
+
+/* How busy it is otherwise; goes on being so. On its thread. */
 struct lp_loop_view {
-    double ready;     /* callbacks and completions that wait in this turn */
     double rate;      /* events per ns, lately */
     double spent_ns;  /* lp_loop_spend in this turn */
     uint64_t turn_ns; /* of lp_stopwatch_ns: when the turn began, or a little before */
     bool alone;       /* the runtime has no other loop of its own */
 };
-void lp_loop_look(loomp_loop *loop, struct lp_loop_view *view);
+const struct lp_loop_view *lp_loop_look(const loomp_loop *loop);
 
 /* So much of the turn was spent on work that has been run inline. On its thread. */
 void lp_loop_spend(loomp_loop *loop, double ns);
+
+/* ---- in virtual time (base/clock.h): on the thread of a loop that libev is running -------------- */
+
+/* Makes libev read its clock. */
+void lp_loop_read_clock(loomp_loop *loop);
+
+/* Runs what is ready, once: completions, alarms, libev's watchers. False: there was nothing but
+ * watchers that run every time. */
+bool lp_loop_run_ready(loomp_loop *loop);
+
+/* When the next alarm or timer of libev's is due, if that is before limit_ns; else limit_ns. */
+uint64_t lp_loop_next_ns(loomp_loop *loop, uint64_t limit_ns);
 
 void lp_loop_describe(loomp_loop *loop, struct loomp_thread_info *info);
 

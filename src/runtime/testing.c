@@ -3,6 +3,7 @@
  * reported on the thread that runs the test, because CUnit's assertions are not thread-safe. */
 #include "base/error.h"
 #include "base/self.h"
+#include "runtime/virtual_time.h"
 
 #define LOOMP_TEST_WITHOUT_CUNIT
 #include <loomp/test.h>
@@ -85,13 +86,23 @@ static int start(loomp_runtime **runtime, const char *name,
 struct body {
     loomp_test_fn fn;
     loomp_runtime *runtime;
+    bool virtual_time;
+    const char *file; /* where the test is */
+    unsigned line;
     int result;
 };
 
 static void run_body(loomp_loop *loop, void *arg)
 {
     struct body *body = arg;
-    body->result = body->fn(loop, body->runtime);
+    if (!body->virtual_time) {
+        body->result = body->fn(loop, body->runtime);
+    } else if (lp_virtual_time_begin(loop)) {
+        loomp_test_fail(loomp_error(), body->file, body->line);
+    } else {
+        body->result = body->fn(loop, body->runtime);
+        lp_virtual_time_end();
+    }
 }
 
 int loomp_test_run(const char *name, const char *file, unsigned line, loomp_test_fn fn,
@@ -102,12 +113,17 @@ int loomp_test_run(const char *name, const char *file, unsigned line, loomp_test
         report("struct loomp_test_options is not of this library's version", file, line);
         return 1;
     }
+    if (options->virtual_time && options->io > 1) {
+        report("virtual_time: the clock is one loop's, so .io must not be above 1", file, line);
+        return 1;
+    }
     if (*hung) {
         snprintf(what, sizeof what, "the runtime of test %s still hangs", hung);
         report(what, file, line);
         return 1;
     }
-    struct body body = {.fn = fn};
+    struct body body = {
+        .fn = fn, .virtual_time = options->virtual_time, .file = file, .line = line};
     int err = start(&body.runtime, name, options);
     if (!err) {
         err = loomp_post(loomp_loop_at(body.runtime, 0), run_body, &body);

@@ -176,15 +176,20 @@ void lp_team_run_outside(void (*fn)(void *arg), void *arg)
     }
 }
 
-static void do_nothing(void *arg)
+/* libomp binds a thread when it registers it, and once more in its first region. (The compiler leaves
+ * out a region that does nothing.) */
+static void run_a_region(void *arg)
 {
-    (void)arg;
+    volatile int *threads = arg;
+#pragma omp parallel
+    *threads = omp_get_num_threads();
 }
 
 void lp_team_run_on_loop(void (*fn)(void *arg), void *arg)
 {
     if (!lp_self.met_openmp) {
-        lp_team_run_outside(do_nothing, NULL); /* a mask that is restored after that stays */
+        int threads;
+        lp_team_run_outside(run_a_region, &threads); /* a mask that is restored after that stays */
         lp_self.met_openmp = true;
     }
     run_isolated(fn, arg);

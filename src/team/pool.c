@@ -16,13 +16,35 @@
 #include <stdlib.h>
 #include <string.h>
 
+static void init_card(struct lp_thread_card *card)
+{
+    pthread_mutex_init(&card->lock, NULL);
+    lp_sleeper_add(&card->sleeper);
+}
+
 static struct lp_thread_card *new_cards(unsigned count)
 {
     struct lp_thread_card *cards = calloc(count, sizeof *cards);
     for (unsigned i = 0; cards && i < count; i++) {
-        pthread_mutex_init(&cards[i].lock, NULL);
+        init_card(&cards[i]);
     }
     return cards;
+}
+
+static void free_cards(struct lp_thread_card *cards, unsigned count)
+{
+    for (unsigned i = 0; cards && i < count; i++) {
+        lp_sleeper_remove(&cards[i].sleeper);
+    }
+    free(cards);
+}
+
+static void free_workers(struct lp_worker *workers, unsigned count)
+{
+    for (unsigned i = 0; workers && i < count; i++) {
+        lp_sleeper_remove(&workers[i].card.sleeper);
+    }
+    free(workers);
 }
 
 static int init_workers(struct loomp_pool *pool)
@@ -30,16 +52,18 @@ static int init_workers(struct loomp_pool *pool)
     unsigned count = pool->options.threads;
     pool->workers = aligned_alloc(LP_CACHE_LINE, count * sizeof *pool->workers);
     pool->gang.cards = new_cards(count);
+    if (pool->workers) {
+        memset((void *)pool->workers, 0, count * sizeof *pool->workers);
+    }
     if (!pool->workers || !pool->gang.cards) {
         return lp_fail(-ENOMEM, "no memory for %u workers", count);
     }
-    memset((void *)pool->workers, 0, count * sizeof *pool->workers);
     pool->whole = count;
     for (unsigned i = 0; i < count; i++) {
         const struct lp_place *place = &pool->options.places[i];
         pool->workers[i].spin_ns = place->shared ? 0 : pool->options.spin_ns;
         pool->workers[i].taker.worker = (int)i;
-        pthread_mutex_init(&pool->workers[i].card.lock, NULL);
+        init_card(&pool->workers[i].card);
         pool->whole = place->sibling && i < pool->whole ? i : pool->whole;
     }
     return lp_parking_init(&pool->gang.parking, 1);
@@ -92,10 +116,10 @@ void lp_pool_fini(struct loomp_pool *pool)
     lp_overflow_fini(&pool->late_gangs);
     lp_parking_fini(&pool->parking);
     lp_parking_fini(&pool->gang.parking);
-    free(pool->workers);
-    free(pool->gang.cards);
+    free_workers(pool->workers, pool->options.threads);
+    free_cards(pool->gang.cards, pool->options.threads);
     free(pool->blocking.threads);
-    free(pool->blocking.cards);
+    free_cards(pool->blocking.cards, pool->options.threads);
     pool->workers = NULL;
     pool->gang.cards = NULL;
     pool->blocking.threads = NULL;
@@ -431,6 +455,7 @@ void lp_pool_adopt_thread(struct loomp_pool *pool, enum lp_role_of_team team, un
         .runtime = options->runtime,
         .pool = pool,
         .card = card,
+        .sleeper = &card->sleeper,
         .stack_low = lp_thread_stack_low(),
         .near = options->blocking ? 0 : (unsigned)(place->cache + 1),
         .fp_control = lp_fp_control(),

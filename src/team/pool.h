@@ -7,6 +7,7 @@
 
 #include "base/futex.h"
 #include "base/platform.h"
+#include "base/sleeper.h"
 #include "base/thread.h"
 #include "handoff/completion.h"
 #include "handoff/overflow.h"
@@ -81,6 +82,7 @@ struct lp_thread_card {
     /* The waiter of the job that waits on this thread, if it is one that is called (lp_pool_listen). */
     pthread_mutex_t lock; /* guards it */
     struct lp_thread_waiter *waiting;
+    struct lp_sleeper sleeper; /* what tests with a clock of their own see of it */
 };
 
 struct lp_worker {

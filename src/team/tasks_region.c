@@ -108,7 +108,7 @@ static int priority_of_next(struct loomp_pool *pool)
     return 0;
 }
 
-static void create_tokens(struct loomp_pool *pool);
+static bool create_tokens(struct loomp_pool *pool, bool has_token);
 
 static void run_token(struct loomp_pool *pool, void *item)
 {
@@ -119,23 +119,28 @@ static void run_token(struct loomp_pool *pool, void *item)
         /* As a task of its own: what the job does to the ICVs must not reach the tokens created below. */
         lp_team_run(pool, item); /* the item may be gone from here on */
     }
-    atomic_fetch_sub_explicit(&region->tokens, 1, memory_order_relaxed);
-    if (item) {
-        create_tokens(pool);
+    /* The last of it: who counts tokens (runtime/virtual_time.c) takes the thread to be idle then. */
+    if (!item || !create_tokens(pool, true)) {
+        atomic_fetch_sub_explicit(&region->tokens, 1, memory_order_relaxed);
     }
 }
 
-static void create_tokens(struct loomp_pool *pool)
+/* The first takes over the caller's token, if it has one; whether it did. */
+static bool create_tokens(struct loomp_pool *pool, bool has_token)
 {
     struct lp_tasks_region *region = &pool->gang.tasks;
+    bool hands_on = has_token;
     if (!takes_in(region)) {
-        return;
+        return false;
     }
-    for (uint64_t waiting = count_waiting(pool); waiting && count_token(region); waiting--) {
+    for (uint64_t waiting = count_waiting(pool); waiting && (hands_on || count_token(region));
+         waiting--) {
+        hands_on = false;
         int priority = priority_of_next(pool);
 #pragma omp task firstprivate(pool) priority(priority) default(none)
         run_token(pool, NULL);
     }
+    return has_token && !hands_on;
 }
 
 /* A team of one runs every task where it is created: tokens would end up inside each other. */
@@ -160,7 +165,7 @@ static void run_together(struct loomp_pool *pool, void *item, int threads)
         {
 #pragma omp task firstprivate(pool, item) default(none)
             run_token(pool, item);
-            create_tokens(pool);
+            create_tokens(pool, false);
         }
     }
 }

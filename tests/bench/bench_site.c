@@ -114,7 +114,8 @@ static int one_round(loomp_loop *loop, void *arg)
 
 int main(void)
 {
-    runtime = bench_start((const char *const[]){"compute.threads", "1", NULL});
+    runtime = bench_start((const char *const[]){"compute.threads", "1",
+                                                  "adaptive.inline_budget_us", "1e6", NULL});
     for (round_number = 0; round_number < ROUNDS; round_number++) {
         if (loomp_run_until_complete(runtime, one_round, NULL)) {
             fprintf(stderr, "%s\n", loomp_error());

@@ -5,6 +5,8 @@
 #define SUITE "jobs"
 #include "recorded_job.h"
 
+#include <loomp/site.h>
+
 #include <errno.h>
 #include <ev.h>
 #include <fenv.h>
@@ -17,8 +19,8 @@
 
 /* ---- counting allocations -------------------------------------------------------------------- */
 
-/* The program is linked with -Wl,--wrap for these, which catches the calls of loomp's objects and
- * of this file. */
+/* The program is linked with -Wl,--wrap for these and for taking a mutex, which catches the calls of
+ * loomp's objects and of this file. */
 
 static _Atomic long allocations;
 
@@ -53,6 +55,18 @@ void *__wrap_aligned_alloc(size_t alignment, size_t bytes)
 {
     allocations++;
     return __real_aligned_alloc(alignment, bytes);
+}
+
+/* Locks that the calling thread has taken. */
+static _Thread_local long locks;
+
+int __real_pthread_mutex_lock(pthread_mutex_t *lock);
+int __wrap_pthread_mutex_lock(pthread_mutex_t *lock);
+
+int __wrap_pthread_mutex_lock(pthread_mutex_t *lock)
+{
+    locks++;
+    return __real_pthread_mutex_lock(lock);
 }
 
 /* ---- helpers --------------------------------------------------------------------------------- */
@@ -1512,6 +1526,102 @@ TEST(submitting_a_job_does_not_allocate)
         CHECK(loomp_wait_idle(runtime, -1) == 0);
     }
     CHECK(allocations == before);
+    CHECK(loomp_stop(runtime) == 0);
+}
+
+struct placed_calls {
+    struct recorded_job jobs[AT_ONCE];
+    loomp_site *site;
+    long locks; /* taken in the calls */
+    int inlined;
+};
+
+static void submit_to_a_site(loomp_loop *loop, void *arg)
+{
+    (void)loop;
+    struct placed_calls *calls = arg;
+    calls->inlined = 0;
+    for (uint64_t i = 0; i < AT_ONCE; i++) {
+        recorded_init(&calls->jobs[i], NULL);
+        loomp_job *job = &calls->jobs[i].job;
+        job->kind = i % 20 == 19 ? LOOMP_GANG : LOOMP_SERIAL;
+        long before = locks;
+        int err = loomp_submit_adaptive(loomp_current(), job, calls->site, i);
+        calls->locks += locks - before;
+        CHECK(err == 0);
+        calls->inlined += calls->jobs[i].works &&
+                          pthread_equal(calls->jobs[i].work_thread, pthread_self());
+    }
+}
+
+TEST(submitting_to_a_site_neither_allocates_nor_locks_once_warm)
+{
+    loomp_runtime *runtime = runtime_with(
+        workers_under_test(),
+        (const char *const[]){"follow", "false", "sites.warm inline.arm", "inline",
+                              "sites.warm task.arm", "task", "adaptive.trace", "100", NULL});
+    if (!runtime) {
+        return;
+    }
+    static loomp_site sites[] = {LOOMP_SITE("warm inline", LOOMP_HINT_UNKNOWN),
+                                 LOOMP_SITE("warm task", LOOMP_HINT_UNKNOWN),
+                                 LOOMP_SITE("warm learning", LOOMP_HINT_UNKNOWN)};
+    static struct placed_calls calls;
+    long before = 0;
+    for (int round = 0; round < 30; round++) {
+        if (round == 3) {
+            before = allocations;
+            calls.locks = 0;
+        }
+        calls.site = &sites[round % 3];
+        on_loop(loomp_loop_at(runtime, 0), submit_to_a_site, &calls);
+        CHECK(loomp_wait_idle(runtime, -1) == 0);
+        CHECK(round % 3 != 0 || calls.inlined == AT_ONCE);
+        CHECK(round % 3 != 1 || calls.inlined == 0);
+    }
+    CHECK(allocations == before);
+    CHECK(calls.locks == 0);
+    CHECK(locks > 0); /* the hook works: on_loop has taken some */
+    CHECK(loomp_stop(runtime) == 0);
+}
+
+static void choose_and_finish(loomp_loop *loop, void *arg)
+{
+    (void)loop;
+    struct placed_calls *calls = arg;
+    for (uint64_t i = 0; i < 10 * AT_ONCE; i++) {
+        loomp_decision decision;
+        long before = locks;
+        int err = loomp_choose(loomp_default(), calls->site, i, &decision);
+        decision.cost_s = 1e-6;
+        loomp_finish(&decision);
+        calls->locks += locks - before;
+        CHECK(err == 0);
+    }
+}
+
+TEST(choosing_neither_allocates_nor_locks_once_warm)
+{
+    loomp_runtime *runtime = runtime_that_allocates_nothing(workers_under_test());
+    if (!runtime) {
+        return;
+    }
+    static loomp_site site = LOOMP_SITE("warm choice", LOOMP_HINT_UNKNOWN);
+    static struct placed_calls calls = {.site = &site};
+    long before = 0;
+    for (int round = 0; round < 6; round++) {
+        if (round == 2) {
+            before = allocations;
+            calls.locks = 0;
+        }
+        if (round % 2) {
+            choose_and_finish(NULL, &calls);
+        } else {
+            on_loop(loomp_loop_at(runtime, 0), choose_and_finish, &calls);
+        }
+    }
+    CHECK(allocations == before);
+    CHECK(calls.locks == 0);
     CHECK(loomp_stop(runtime) == 0);
 }
 

@@ -333,6 +333,15 @@ TEST(a_test_beside_a_running_runtime_fails_and_leaves_it_alone)
     CHECK(loomp_stop(runtime) == 0);
 }
 
+TEST(virtual_time_needs_the_clock_of_the_program)
+{
+    CHECK(run("clock", good_body, (struct loomp_test_options){.virtual_time = 1}) == 1);
+    CHECK(reported("LOOMP_TEST_VIRTUAL_CLOCK"));
+    CHECK_TEXT(reports.file[0], "some-file.c");
+    CHECK(loomp_default() == NULL);
+    CHECK(run("good", good_body, (struct loomp_test_options){.io = 0}) == 0);
+}
+
 static int shutdown_body(loomp_loop *loop, loomp_runtime *runtime)
 {
     (void)loop;

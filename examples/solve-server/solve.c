@@ -274,8 +274,9 @@ static bool is_large(const struct solve *solve, int64_t entries)
 
 /* --- how much work it is --------------------------------------------------------------------- */
 
-/* The unit of a size is one entry of the matrix in one multiplication, a nanosecond or so. What
- * reading an entry, and answering at all, take in that unit: bench_solve_mix --fit prints both. */
+/* The unit of a size is one entry of the matrix in one multiplication, a nanosecond or two. What
+ * else takes time, in that unit: with it the cost is nearly proportional to the size, as the page
+ * shows, from the smallest system on. */
 #define SIZE_OF_READING 40.0
 #define SIZE_OF_ANSWER 20000.0
 #define SIZE_OF_PRINTING 200.0 /* a number of the solution */

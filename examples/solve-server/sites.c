@@ -10,7 +10,9 @@
 #include <stdlib.h>
 
 /* In one answer: a millisecond of the loop's time would be a lot. */
-enum { MOST_CALLS = 256 };
+enum {
+    MOST_CALLS = 256
+};
 
 static const char *arm_name(uint32_t arm)
 {
@@ -23,10 +25,10 @@ static const char *arm_name(uint32_t arm)
 static const char *reason_name(uint32_t reason)
 {
     static const char *const names[] = {
-        [LOOMP_BY_COST] = "cost",     [LOOMP_BY_COLD] = "cold",       [LOOMP_BY_HINT] = "hint",
-        [LOOMP_BY_GR0] = "GR0",       [LOOMP_BY_GR1] = "GR1",         [LOOMP_BY_GR2] = "GR2",
-        [LOOMP_BY_GR3] = "GR3",       [LOOMP_BY_BUDGET] = "budget",   [LOOMP_BY_PLACE] = "place",
-        [LOOMP_BY_PIN] = "pin",       [LOOMP_BY_PROFILE] = "profile", [LOOMP_BY_MODE] = "mode",
+        [LOOMP_BY_COST] = "cost",   [LOOMP_BY_COLD] = "cold",       [LOOMP_BY_HINT] = "hint",
+        [LOOMP_BY_GR0] = "GR0",     [LOOMP_BY_GR1] = "GR1",         [LOOMP_BY_GR2] = "GR2",
+        [LOOMP_BY_GR3] = "GR3",     [LOOMP_BY_BUDGET] = "budget",   [LOOMP_BY_PLACE] = "place",
+        [LOOMP_BY_PIN] = "pin",     [LOOMP_BY_PROFILE] = "profile", [LOOMP_BY_MODE] = "mode",
         [LOOMP_BY_TRIAL] = "trial",
     };
 
@@ -185,10 +187,10 @@ static int compare_calls(const void *left, const void *right)
 
 static void write_call(FILE *file, const struct loomp_call *c, double from_s)
 {
-    fprintf(file, "%s,%" PRIu64 ",%s,%u,%s,%d,%.9f,%.9f,%.9f,%.9f,", c->site, c->size,
+    fprintf(file, "%s,%" PRIu64 ",%s,%u,%s,%d,%.7f,%.4g,%.4g,%.4g,", c->site, c->size,
             arm_name(c->arm), c->width, reason_name(c->reason), c->loop, c->at_s - from_s,
             c->cost_s, c->wait_s, c->return_s);
-    fprintf(file, "%.9f,%.9f,%.9f,%.9f,%.3g,%.4g\n", c->work_s, c->inline_s, c->task_s, c->team_s,
+    fprintf(file, "%.4g,%.4g,%.4g,%.4g,%.3g,%.4g\n", c->work_s, c->inline_s, c->task_s, c->team_s,
             c->ready, c->rate);
 }
 

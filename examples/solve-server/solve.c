@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* The stages of a question. What can be told to be small, from a few lines of the file, is one job:
- * read, solve, answer. A large file, or one that begins with a long comment, is read by a SERIAL job
- * that comes back through `done`, which submits the solve; where that is large it is a GANG, so that
- * the solver's parallel regions get the whole team. Solving goes through one site, so loomp learns
- * what it costs and a tiny system may be solved on the loop itself; reading alone does not. The
- * answer is written where the system is solved, and large arrays are freed there: the loop only
+ * read, solve, answer. A large file, or one that begins with a long comment, is read by a SERIAL
+ * job that comes back through `done`, which submits the solve; where that is large it is a GANG, so
+ * that the solver's parallel regions get the whole team. Solving goes through one site, so loomp
+ * learns what it costs and a tiny system may be solved on the loop itself; reading alone does not.
+ * The answer is written where the system is solved, and large arrays are freed there: the loop only
  * moves pointers. */
 #include "solve.h"
 
@@ -143,7 +143,7 @@ static void answer(struct solve *solve, const struct solver_result *r, int64_t r
                    const double *x)
 {
     struct json j;
-    const char *kind = solve->on_loop                    ? "INLINE"
+    const char *kind = solve->on_loop                  ? "INLINE"
                        : solve->job.kind == LOOMP_GANG ? "GANG"
                                                        : "SERIAL";
 
@@ -277,7 +277,7 @@ static bool is_large(const struct solve *solve, int64_t entries)
 /* The unit of a size is one entry of the matrix in one multiplication, a nanosecond or two. What
  * else takes time, in that unit: with it the cost is nearly proportional to the size, as the page
  * shows, from the smallest system on. */
-#define SIZE_OF_READING 40.0
+#define SIZE_OF_READING 60.0
 #define SIZE_OF_ANSWER 20000.0
 #define SIZE_OF_PRINTING 200.0 /* a number of the solution */
 

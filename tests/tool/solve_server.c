@@ -485,7 +485,8 @@ TEST(sites_count_every_solve)
     sites = ask_sites(&server, "/sites");
     CHECK(has(&sites, "\"name\":\"solve\",\"calls\":23,"));
     CHECK(site_number(&sites, "inlined") + site_number(&sites, "tasks") +
-              site_number(&sites, "teams") == 23.0);
+              site_number(&sites, "teams") ==
+          23.0);
     CHECK(site_number(&sites, "size_least") > 0.0);
     CHECK(site_number(&sites, "size_most") > site_number(&sites, "size_least"));
     CHECK(site_number(&sites, "slope") != -1.0);

@@ -275,7 +275,12 @@ TEST(an_outline_tells_the_counts_of_the_first_lines)
 TEST(what_has_no_matrix_has_no_outline)
 {
     static const char *const texts[] = {
-        "", "no banner\n3 3 5\n", REAL, REAL "3 3\n", REAL "3 4 5\n", REAL "3 3 x\n",
+        "",
+        "no banner\n3 3 5\n",
+        REAL,
+        REAL "3 3\n",
+        REAL "3 4 5\n",
+        REAL "3 3 x\n",
         REAL "3 3 1000\n1 1 1\n", /* more entries than bytes */
         REAL "9 9 5\n1 1 1\n",    /* an empty row */
         REAL "-1 -1 5\n1 1 1\n",
@@ -289,8 +294,8 @@ TEST(what_has_no_matrix_has_no_outline)
     }
 }
 
-/* Comments of 4 KiB: the line with the sizes may end anywhere around what is looked at, and is never
- * read in part. */
+/* Comments of 4 KiB: the line with the sizes may end anywhere around what is looked at, and is
+ * never read in part. */
 TEST(an_outline_never_has_half_a_number)
 {
     struct matrix_market_outline o;
@@ -298,8 +303,8 @@ TEST(an_outline_never_has_half_a_number)
 
     for (int comment = 3900; comment < 4200; comment++) {
         char text[8192];
-        int size = snprintf(text, sizeof text, "%s%%%0*d\n12 12 4567\n%*s", REAL, comment, 0, 3000,
-                            "");
+        int size =
+            snprintf(text, sizeof text, "%s%%%0*d\n12 12 4567\n%*s", REAL, comment, 0, 3000, "");
         if (matrix_market_outline(&o, text, (size_t)size) == 0) {
             CHECK(o.n == 12 && o.entries == 4567);
             found++;

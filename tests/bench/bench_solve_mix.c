@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* What it brings the example solve-server to let loomp choose where each system is solved: as fast as
- * the better of two fixed policies, whatever the mix of systems is, and /healthz answered nearly as
- * soon as if nothing were ever solved on the loop.
+/* What it brings the example solve-server to let loomp choose where each system is solved: as fast
+ * as the better of two fixed policies, whatever the mix of systems is, and /healthz answered nearly
+ * as soon as if nothing were ever solved on the loop.
  *
  * Four servers run at a time, of which one is asked: always offload, always inline, adaptive by
- * default, adaptive with io_weight = 10. Each round of a mix asks each of them the same systems over
- * a few connections, a new one when the last is answered, while a thread asks for /healthz every
- * millisecond. Rounds are interleaved, in changing order, and compared with each other only.
+ * default, adaptive with io_weight = 10. Each round of a mix asks each of them the same systems
+ * twice, over a few connections: first without a pause, for the throughput, then at a part of that
+ * speed, with exponential gaps, for the latency, because with more to do than there are CPUs the
+ * kernel decides who is late. A thread asks for /healthz every millisecond. Rounds are interleaved,
+ * in changing order, and compared with each other only.
  *
- * usage: bench_solve_mix [-r ROUNDS] [-s SECONDS of a round] [-c CONNECTIONS] [-m MIX] [SERVER-OPTION ...] */
+ * usage: bench_solve_mix [-r ROUNDS] [-s SECONDS] [-c CONNECTIONS] [-m MIX] [SERVER-OPTION ...]
+ * SECONDS: each half of a round */
 #include "bench.h"
 
 #include "../../examples/solve-server/client.h"
@@ -24,11 +27,19 @@ enum {
     MOST_ROUNDS = 31,
     MOST_CLIENTS = 32,
     MOST_OPTIONS = 16,
-    WARM_UP = 150,        /* systems, before anything is measured */
-    MOST_QUESTIONS = 20000
+    WARM_UP = 150, /* systems, of which the very first pass has so many */
+    MOST_QUESTIONS = 40000
 };
 
-enum { OFFLOAD, INLINE, ADAPTIVE, WEIGHTED };
+/* Of the throughput of always offload. */
+#define PACED_LOAD 0.4
+
+enum {
+    OFFLOAD,
+    INLINE,
+    ADAPTIVE,
+    WEIGHTED
+};
 
 static const struct policy {
     const char *name, *option;
@@ -42,13 +53,15 @@ static const struct policy {
 /* Shares of systems that take tens of microseconds, around a millisecond, and tens of them. */
 static const struct mix {
     const char *name;
-    int tiny, middle, huge; /* of 1000 */
+    int tiny, middle, huge; /* of 10000 */
 } mixes[] = {
-    {"many tiny", 980, 18, 2},
-    {"mixed", 700, 290, 10},
-    {"heavy", 200, 600, 200},
+    {"many tiny", 9985, 14, 1},
+    {"mixed", 7000, 2900, 100},
+    {"heavy", 2000, 6000, 2000},
 };
-enum { MIXES = sizeof mixes / sizeof *mixes };
+enum {
+    MIXES = sizeof mixes / sizeof *mixes
+};
 
 static const int tiny_sides[] = {2, 3, 4, 5, 6, 7, 8};
 static const int middle_sides[] = {20, 24, 28, 34, 40, 45};
@@ -59,13 +72,13 @@ struct server {
     int port;
 };
 
-static int rounds = 7, client_count = 4;
-static double round_s = 2;
+static int rounds = 11, client_count = 4;
+static double round_s = 1.5;
 static const char *more_options[MOST_OPTIONS];
 static int more_count;
 static struct server servers[POLICIES];
 
-/* ---- servers ------------------------------------------------------------------------------------- */
+/* ---- servers -------------------------------------------------------------------------------- */
 
 static void die(const char *what)
 {
@@ -90,7 +103,8 @@ static void run_server(const struct policy *policy, int output)
         arguments[count++] = policy->option;
     }
     dup2(output, STDOUT_FILENO);
-    execv(path ? path : LOOMP_BUILD "/examples/solve-server/solve-server", (char *const *)arguments);
+    execv(path ? path : LOOMP_BUILD "/examples/solve-server/solve-server",
+          (char *const *)arguments);
     perror("solve-server");
     _exit(1);
 }
@@ -123,9 +137,11 @@ static void stop_server(const struct server *server)
     waitpid(server->pid, NULL, 0);
 }
 
-/* ---- questions ----------------------------------------------------------------------------------- */
+/* ---- questions ------------------------------------------------------------------------------ */
 
 static int sides[MOST_QUESTIONS];
+static double due_us[MOST_QUESTIONS]; /* from the beginning of a half; all 0: no pauses */
+static double began_us;
 static int question_count;
 static _Atomic int next_question; /* counted up by the clients; orders nothing */
 static _Atomic int failures;      /* of clients and the probe */
@@ -142,12 +158,11 @@ static unsigned random_below(unsigned bound)
     return (unsigned)(random_state >> 33) % bound;
 }
 
-
 /* Exact shares, in random order: rounds of a mix differ in their order only. */
 static void make_questions(const struct mix *mix, int count)
 {
     for (int i = 0; i < count; i++) {
-        int class = (int)((i * 1000L + 500) / count);
+        int class = (int)((i * 10000L + 5000) / count);
         sides[i] = class < mix->tiny                 ? tiny_sides[i % 7]
                    : class < mix->tiny + mix->middle ? middle_sides[i % 6]
                                                      : huge_sides[i % 3];
@@ -160,12 +175,33 @@ static void make_questions(const struct mix *mix, int count)
     question_count = count;
 }
 
+/* When they are asked: as they come from many people, so many a second. */
+static void pace_questions(double rate)
+{
+    double at = 0;
+    for (int i = 0; i < question_count; i++) {
+        at -= log((random_below(1u << 30) + 1.0) / (1u << 30)) / rate * 1e6;
+        due_us[i] = at;
+    }
+}
+
+static void sleep_until_us(double when)
+{
+    struct timespec t = {.tv_sec = (time_t)(when / 1e6)};
+    t.tv_nsec = (long)((when - (double)t.tv_sec * 1e6) * 1e3);
+    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL) == EINTR) {
+    }
+}
+
 static void *run_client(void *arg)
 {
     int fd = client_connect(asked_port, 600);
     (void)arg;
     for (int i; (i = atomic_fetch_add(&next_question, 1)) < question_count;) {
         char target[64];
+        if (due_us[i] > 0) {
+            sleep_until_us(began_us + due_us[i]);
+        }
         snprintf(target, sizeof target, "/solve?poisson=%d", sides[i]);
         struct client_answer answer = {0};
         if (fd >= 0 && client_send_head(fd, "POST", target, 0, true)) {
@@ -180,7 +216,7 @@ static void *run_client(void *arg)
     return NULL;
 }
 
-/* ---- /healthz ------------------------------------------------------------------------------------ */
+/* ---- /healthz ------------------------------------------------------------------------------- */
 
 struct probe {
     pthread_t thread;
@@ -199,14 +235,6 @@ static void keep_sample(struct probe *probe, double us)
         }
     }
     probe->samples[probe->count++] = us;
-}
-
-static void sleep_until_us(double when)
-{
-    struct timespec t = {.tv_sec = (time_t)(when / 1e6)};
-    t.tv_nsec = (long)((when - (double)t.tv_sec * 1e6) * 1e3);
-    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL) == EINTR) {
-    }
 }
 
 /* What falls due while an answer is late counts from when it was due, so that a long silence is
@@ -239,7 +267,7 @@ static void *run_probe(void *arg)
     return NULL;
 }
 
-/* ---- rounds -------------------------------------------------------------------------------------- */
+/* ---- rounds --------------------------------------------------------------------------------- */
 
 struct result {
     double seconds;
@@ -247,16 +275,22 @@ struct result {
     long samples;
 };
 
-static struct result ask_all(const struct server *server)
+/* At `rate` systems a second; 0: as fast as they are answered. */
+static struct result ask_all(const struct server *server, double rate)
 {
     pthread_t clients[MOST_CLIENTS];
     struct probe probe = {0};
+    if (rate > 0) {
+        pace_questions(rate);
+    } else {
+        memset(due_us, 0, sizeof due_us);
+    }
     asked_port = server->port;
     next_question = 0;
     if (pthread_create(&probe.thread, NULL, run_probe, &probe)) {
         die("no thread");
     }
-    double start = bench_now_us();
+    double start = began_us = bench_now_us();
     for (int i = 0; i < client_count; i++) {
         if (pthread_create(&clients[i], NULL, run_client, NULL)) {
             die("no thread");
@@ -277,22 +311,44 @@ static struct result ask_all(const struct server *server)
     return result;
 }
 
-/* Of those that are of no use for the comparison: the servers learn, and the length of a round is
- * found. */
-static int warm_up(const struct mix *mix)
+static int questions_at(double rate)
 {
-    double seconds = 0;
-    make_questions(mix, WARM_UP);
-    for (int i = 0; i < POLICIES; i++) {
-        seconds = ask_all(&servers[i]).seconds;
-    }
-    double count = WARM_UP * round_s / seconds;
-    return count > MOST_QUESTIONS ? MOST_QUESTIONS : count < WARM_UP ? WARM_UP : (int)count;
+    double count = rate * round_s;
+    return count > MOST_QUESTIONS ? MOST_QUESTIONS : count < 100 ? 100 : (int)count;
 }
 
-/* ---- the report ---------------------------------------------------------------------------------- */
+static double rate_of(int count, const struct result *result)
+{
+    return count / result->seconds;
+}
 
-static struct result results[POLICIES][MOST_ROUNDS];
+/* Of no use for the comparison: the servers learn, and the length of a round is found. Returns how
+ * many systems a second always offload solves. */
+static double warm_up(const struct mix *mix)
+{
+    double rate = WARM_UP / round_s;
+    for (int i = 0; i < 3; i++) {
+        make_questions(mix, questions_at(rate));
+        struct result result = ask_all(&servers[OFFLOAD], 0);
+        rate = rate_of(question_count, &result);
+    }
+    make_questions(mix, questions_at(rate / 2));
+    for (int i = 1; i < POLICIES; i++) {
+        ask_all(&servers[i], 0);
+    }
+    return rate;
+}
+
+/* ---- the report ----------------------------------------------------------------------------- */
+
+enum {
+    SATURATED,
+    PACED,
+    HALVES
+};
+
+static struct result results[HALVES][POLICIES][MOST_ROUNDS];
+static double inline_share[POLICIES]; /* of the calls of a mix */
 
 static double median(double *values)
 {
@@ -304,25 +360,25 @@ static double speed(int policy, int against)
 {
     double ratios[MOST_ROUNDS];
     for (int i = 0; i < rounds; i++) {
-        ratios[i] = results[against][i].seconds / results[policy][i].seconds;
+        ratios[i] = results[SATURATED][against][i].seconds / results[SATURATED][policy][i].seconds;
     }
     return median(ratios);
 }
 
-static double health_p50(int policy)
+static double health_p50(int half, int policy)
 {
     double values[MOST_ROUNDS];
     for (int i = 0; i < rounds; i++) {
-        values[i] = results[policy][i].health.p50;
+        values[i] = results[half][policy][i].health.p50;
     }
     return median(values);
 }
 
-static double health_p99(int policy)
+static double health_p99(int half, int policy)
 {
     double values[MOST_ROUNDS];
     for (int i = 0; i < rounds; i++) {
-        values[i] = results[policy][i].health.p99;
+        values[i] = results[half][policy][i].health.p99;
     }
     return median(values);
 }
@@ -333,47 +389,93 @@ static int check(const char *what, double value, const char *unit, bool good)
     return !good;
 }
 
-static int report(const struct mix *mix, int count)
+static void print_policy(int policy, int best, int count)
+{
+    double rates[MOST_ROUNDS];
+    long samples = 0;
+    for (int i = 0; i < rounds; i++) {
+        rates[i] = rate_of(count, &results[SATURATED][policy][i]);
+        samples += results[PACED][policy][i].samples;
+    }
+    printf("  %-15s %9.0f %11.3f", policies[policy].name, median(rates), speed(policy, best));
+    for (int half = 0; half < HALVES; half++) {
+        printf(" %9.0f %9.0f", health_p50(half, policy), health_p99(half, policy));
+    }
+    printf(" %9ld %7.1f %%\n", samples, 100 * inline_share[policy]);
+}
+
+static int report(const struct mix *mix, int count, double rate)
 {
     int best = speed(INLINE, OFFLOAD) > 1 ? INLINE : OFFLOAD;
-    printf("\n%s: %.1f %% tiny, %.1f %% middle, %.1f %% huge; %d systems a round; best fixed policy: %s\n",
-           mix->name, mix->tiny / 10.0, mix->middle / 10.0, mix->huge / 10.0, count,
-           policies[best].name);
-    printf("  %-16s %12s %12s %13s %13s %9s\n", "", "systems/s", "to the best", "healthz p50",
-           "healthz p99", "samples");
+    printf("\n%s: %.2f %% tiny, %.2f %% middle, %.2f %% huge; then %.0f systems a second\n",
+           mix->name, mix->tiny / 100.0, mix->middle / 100.0, mix->huge / 100.0, rate);
+    printf("  %-15s %21s   /healthz then [us]  /healthz paced [us]\n", "", "without a pause");
+    printf("  %-15s %9s %11s %9s %9s %9s %9s %9s %9s\n", "", "a second", "to the best", "p50",
+           "p99", "p50", "p99", "samples", "inline");
     for (int i = 0; i < POLICIES; i++) {
-        double rate[MOST_ROUNDS];
-        long samples = 0;
-        for (int k = 0; k < rounds; k++) {
-            rate[k] = count / results[i][k].seconds;
-            samples += results[i][k].samples;
-        }
-        printf("  %-16s %12.0f %12.3f %10.0f us %10.0f us %9ld\n", policies[i].name, median(rate),
-               speed(i, best), health_p50(i), health_p99(i), samples);
+        print_policy(i, best, count);
     }
     double differences[MOST_ROUNDS], ratios[MOST_ROUNDS];
     for (int i = 0; i < rounds; i++) {
-        differences[i] = results[ADAPTIVE][i].health.p99 - results[OFFLOAD][i].health.p99;
-        ratios[i] = results[WEIGHTED][i].health.p99 / results[OFFLOAD][i].health.p99;
+        double offload = results[PACED][OFFLOAD][i].health.p99;
+        differences[i] = results[PACED][ADAPTIVE][i].health.p99 - offload;
+        ratios[i] = results[PACED][WEIGHTED][i].health.p99 / offload;
     }
     double fast = speed(ADAPTIVE, best), more = median(differences), factor = median(ratios);
-    return check("adaptive is within 5 % of the best fixed policy", fast, " x ", fast >= 0.95) +
-           check("healthz p99 of adaptive beyond always offload, below 250 us", more, " us", more < 250) +
-           check("healthz p99 with io_weight = 10 over always offload, within 2", factor, " x ",
-                 factor <= 2);
+    return check("adaptive within 5 % of the best fixed policy", fast, " x", fast >= 0.95) +
+           check("p99 of /healthz less than 250 us above always offload", more, " us", more < 250) +
+           check("the same with io_weight = 10, at most 2 times", factor, " x", factor <= 2);
+}
+
+struct counts {
+    double calls, inlined;
+};
+
+static struct counts ask_counts(const struct server *server)
+{
+    struct counts counts = {0};
+    struct client_answer answer =
+        client_ask(server->port, 600, "GET", "/sites?after=1e15", NULL, 0);
+    if (answer.status != 200 || !client_number(answer.body, "calls", &counts.calls) ||
+        !client_number(answer.body, "inlined", &counts.inlined)) {
+        die("no answer about sites");
+    }
+    free(answer.body);
+    return counts;
+}
+
+/* Each of the policies is first in one round of four. */
+static void ask_by_turns(int half, int round, double rate)
+{
+    for (int i = 0; i < POLICIES; i++) {
+        int policy = (i + round) % POLICIES;
+        results[half][policy][round] = ask_all(&servers[policy], rate);
+    }
 }
 
 static int run_mix(const struct mix *mix)
 {
-    int count = warm_up(mix);
+    double rate = warm_up(mix);
+    struct counts before[POLICIES];
+    for (int i = 0; i < POLICIES; i++) {
+        before[i] = ask_counts(&servers[i]);
+    }
+    int count = questions_at(rate);
+    double rates[MOST_ROUNDS], sorted[MOST_ROUNDS], pace = 0;
     for (int round = 0; round < rounds; round++) {
         make_questions(mix, count);
-        for (int i = 0; i < POLICIES; i++) {
-            int policy = (i + round) % POLICIES;
-            results[policy][round] = ask_all(&servers[policy]);
-        }
+        ask_by_turns(SATURATED, round, 0);
+        rates[round] = rate_of(count, &results[SATURATED][OFFLOAD][round]);
+        memcpy(sorted, rates, sizeof sorted);
+        pace = PACED_LOAD * bench_summarise(sorted, round + 1).p50;
+        make_questions(mix, questions_at(pace));
+        ask_by_turns(PACED, round, pace);
     }
-    return report(mix, count);
+    for (int i = 0; i < POLICIES; i++) {
+        struct counts after = ask_counts(&servers[i]);
+        inline_share[i] = (after.inlined - before[i].inlined) / (after.calls - before[i].calls);
+    }
+    return report(mix, count, pace);
 }
 
 static void take_options(int argc, char **argv, const char **only)
@@ -381,11 +483,20 @@ static void take_options(int argc, char **argv, const char **only)
     int option;
     while ((option = getopt(argc, argv, "+r:s:c:m:")) > 0) {
         switch (option) {
-        case 'r': rounds = atoi(optarg); break;
-        case 's': round_s = atof(optarg); break;
-        case 'c': client_count = atoi(optarg); break;
-        case 'm': *only = optarg; break;
-        default: exit(2);
+        case 'r':
+            rounds = atoi(optarg);
+            break;
+        case 's':
+            round_s = atof(optarg);
+            break;
+        case 'c':
+            client_count = atoi(optarg);
+            break;
+        case 'm':
+            *only = optarg;
+            break;
+        default:
+            exit(2);
         }
     }
     rounds = rounds < 1 ? 1 : rounds > MOST_ROUNDS ? MOST_ROUNDS : rounds;
@@ -404,8 +515,9 @@ int main(int argc, char **argv)
     for (int i = 0; i < POLICIES; i++) {
         servers[i] = start_server(&policies[i]);
     }
-    printf("solve-server, %d connections, medians of %d interleaved rounds of about %.1f s:\n",
-           client_count, rounds, round_s);
+    printf(
+        "solve-server, %d connections, medians of %d interleaved rounds, each half about %.1f s\n",
+        client_count, rounds, round_s);
     for (int i = 0; i < MIXES; i++) {
         if (!only || strcmp(only, mixes[i].name) == 0) {
             missed += run_mix(&mixes[i]);

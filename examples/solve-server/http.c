@@ -8,6 +8,7 @@
 
 #include "json.h"
 #include "page.h"
+#include "sites.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -40,7 +41,7 @@ struct request {
     struct request *next;
     struct request *previous;
     enum state state;
-    bool offload;
+    enum http_where where;
     double began; /* the loop's time */
     char *body;
     size_t size;
@@ -158,7 +159,7 @@ static struct request *request_new(struct http *http, struct MHD_Connection *con
     }
     request->http = http;
     request->connection = connection;
-    request->offload = http->options.offload;
+    request->where = http->options.where;
     request->began = ev_now(http->ev);
     solve_init(&request->solve, &http->options.solve);
     request->next = http->requests;
@@ -277,7 +278,7 @@ static void read_query(struct request *request)
     double side = 0.0;
     double iterations = (double)solve->max_iterations;
     double repetitions = (double)solve->repetitions;
-    double offload = request->offload;
+    double offload = -1.0;
     double want_x = 0.0;
     const char *rhs = argument(request, "rhs");
 
@@ -310,7 +311,9 @@ static void read_query(struct request *request)
     solve->repetitions = (int64_t)repetitions;
     solve->poisson = (int64_t)side;
     solve->want_x = want_x == 1.0;
-    request->offload = offload == 1.0;
+    if (offload >= 0.0) {
+        request->where = offload == 1.0 ? HTTP_OFFLOADED : HTTP_ON_LOOP;
+    }
     if (rhs != NULL) {
         solve->rhs = strdup(rhs);
         if (solve->rhs == NULL) {
@@ -414,6 +417,16 @@ static answer send_threads(struct http *http, struct MHD_Connection *connection)
     return send_text(connection, MHD_HTTP_OK, "application/json", text, size);
 }
 
+/* Calls that were over after ?after=SECONDS, so that a page asks for what is new to it. */
+static answer send_sites(struct http *http, struct MHD_Connection *connection)
+{
+    const char *after = MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, "after");
+    size_t size = 0;
+    char *text = sites_json(http->runtime, after != NULL ? strtod(after, NULL) : 0.0, &size);
+
+    return send_text(connection, MHD_HTTP_OK, "application/json", text, size);
+}
+
 static answer send_plain(struct http *http, struct MHD_Connection *connection, const char *url,
                          const char *method)
 {
@@ -421,11 +434,12 @@ static answer send_plain(struct http *http, struct MHD_Connection *connection, c
     bool solve = strcmp(url, "/solve") == 0;
     bool health = strcmp(url, "/healthz") == 0;
     bool threads = strcmp(url, "/threads") == 0;
+    bool sites = strcmp(url, "/sites") == 0;
     bool page = strcmp(url, "/") == 0;
 
-    if (!(solve || health || threads || page)) {
+    if (!(solve || health || threads || sites || page)) {
         return send_error(connection, MHD_HTTP_NOT_FOUND,
-                          "there are /, /solve, /healthz and /threads");
+                          "there are /, /solve, /healthz, /threads and /sites");
     }
     if (!get || solve) {
         return send_error(connection, MHD_HTTP_METHOD_NOT_ALLOWED,
@@ -437,7 +451,7 @@ static answer send_plain(struct http *http, struct MHD_Connection *connection, c
     if (page) {
         return MHD_queue_response(connection, MHD_HTTP_OK, http->page);
     }
-    return send_threads(http, connection);
+    return sites ? send_sites(http, connection) : send_threads(http, connection);
 }
 
 /* --- solving --------------------------------------------------------------------------------- */
@@ -471,11 +485,12 @@ static answer begin_solve(struct request *request)
             return send_error(request->connection, MHD_HTTP_SERVICE_UNAVAILABLE, "no memory");
         }
     }
-    if (!request->offload) {
+    if (request->where == HTTP_ON_LOOP) {
         solve_inline(solve);
         request->state = STATE_ANSWERING;
         return send_solution(request);
     }
+    solve->offload = request->where == HTTP_OFFLOADED;
     solve->finished = on_finished;
     int err = solve_start(http->runtime, solve);
     if (err < 0) {

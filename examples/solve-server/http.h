@@ -10,6 +10,13 @@
 
 #include "solve.h"
 
+/* Where systems are solved. */
+enum http_where {
+    HTTP_CHEAPEST,  /* where loomp finds it cheapest, through the site of all solves */
+    HTTP_OFFLOADED, /* as a job on a team, always */
+    HTTP_ON_LOOP,   /* on the loop, always, as by a server without loomp: for comparison */
+};
+
 struct http_options {
     const char *address;   /* numeric IPv4 address to listen on */
     int port;              /* 0: any free one */
@@ -19,7 +26,7 @@ struct http_options {
     int max_connections;   /* more wait to be accepted */
     unsigned timeout_s;    /* of a silent connection; a body has ten times as long in all */
     double grace_s;        /* for running solves after http_shutdown */
-    bool offload;          /* the default; ?offload=0 and 1 override it */
+    enum http_where where; /* the default; ?offload=0 and 1 override it */
     struct solve_limits solve;
 };
 

@@ -2,11 +2,13 @@
 /* solve-server: an HTTP service that solves sparse linear systems while it answers everything else
  * at once. This file owns the options, the start, the signals and the end. */
 #include "http.h"
+#include "sites.h"
 
 #include <errno.h>
 #include <ev.h>
 #include <semaphore.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +19,10 @@ struct program {
     struct http *http;
     ev_signal interrupt;
     ev_signal terminate;
-    sem_t ended;
+    ev_signal usr1;
+    const char *trace_path; /* NULL: no trace is written */
+    sem_t news;             /* posted by the loop: there is a trace to write, or it has ended */
+    atomic_bool ended;      /* written by the loop before it posts, read by main() after */
 };
 
 /* --- options --------------------------------------------------------------------------------- */
@@ -41,6 +46,7 @@ static const struct option_row option_rows[] = {
     {"grace", "SECONDS", "for running solves after SIGTERM; then they are cancelled (5)"},
     {"gang-entries", "COUNT", "from this size on a system is solved by the whole team (50000)"},
     {"no-offload", NULL, "solve on the loop, for comparison; ?offload=1 and 0 override it"},
+    {"trace", "FILE", "at the end and at SIGUSR1 write the last calls there, as CSV"},
     {"help", NULL, "this list"},
 };
 
@@ -53,7 +59,10 @@ static void print_help(void)
            "\n"
            "with a Matrix Market file as the body, or /solve?poisson=SIDE without one; with\n"
            "repeat=N the system is solved N times over, and the last time is the answer;\n"
-           "GET / is a page for browsers, /healthz answers at once, /threads shows the plan.\n\n");
+           "with offload=1 it is a job in any case, with 0 it is solved on the loop without one,\n"
+           "with neither where loomp finds it cheapest: its site is called \"solve\".\n"
+           "GET / is a page for browsers, /healthz answers at once, /threads shows the plan,\n"
+           "/sites[?after=SECONDS] what has been learnt of the site, and the last calls.\n\n");
     for (size_t k = 0; k < sizeof option_rows / sizeof *option_rows; k++) {
         const struct option_row *row = &option_rows[k];
         snprintf(left, sizeof left, "--%s%s%s", row->name, row->value != NULL ? "=" : "",
@@ -120,8 +129,10 @@ static int take_option(struct http_options *o, const char *name, const char *tex
 }
 
 /* Returns 0, 1 after --help, -EINVAL. */
-static int take_arguments(struct http_options *o, int argc, char **argv)
+static int take_arguments(struct program *program, int argc, char **argv)
 {
+    struct http_options *o = &program->options;
+
     for (int k = 1; k < argc; k++) {
         const struct option_row *found = NULL;
         const char *text = NULL;
@@ -143,7 +154,9 @@ static int take_arguments(struct http_options *o, int argc, char **argv)
             return 1;
         }
         if (strcmp(found->name, "no-offload") == 0) {
-            o->offload = false;
+            o->where = HTTP_ON_LOOP;
+        } else if (strcmp(found->name, "trace") == 0) {
+            program->trace_path = text;
         } else if (take_option(o, found->name, text) < 0) {
             return -EINVAL;
         }
@@ -157,7 +170,18 @@ static void on_ended(void *arg)
 {
     struct program *program = arg;
 
-    sem_post(&program->ended);
+    atomic_store(&program->ended, true);
+    sem_post(&program->news);
+}
+
+/* Files are written by main(), which nobody waits for. */
+static void on_usr1(struct ev_loop *ev, ev_signal *watcher, int events)
+{
+    struct program *program = watcher->data;
+
+    (void)ev;
+    (void)events;
+    sem_post(&program->news);
 }
 
 static void on_signal(struct ev_loop *ev, ev_signal *watcher, int events)
@@ -175,6 +199,7 @@ static void stop_signals(loomp_loop *loop, void *arg)
 
     ev_signal_stop(loomp_loop_ev(loop), &program->interrupt);
     ev_signal_stop(loomp_loop_ev(loop), &program->terminate);
+    ev_signal_stop(loomp_loop_ev(loop), &program->usr1);
 }
 
 static int set_up(loomp_loop *loop, void *arg)
@@ -192,9 +217,11 @@ static int set_up(loomp_loop *loop, void *arg)
     }
     ev_signal_init(&program->interrupt, on_signal, SIGINT);
     ev_signal_init(&program->terminate, on_signal, SIGTERM);
-    program->interrupt.data = program->terminate.data = program;
+    ev_signal_init(&program->usr1, on_usr1, SIGUSR1);
+    program->interrupt.data = program->terminate.data = program->usr1.data = program;
     ev_signal_start(ev, &program->interrupt);
     ev_signal_start(ev, &program->terminate);
+    ev_signal_start(ev, &program->usr1);
     return 0;
 }
 
@@ -206,6 +233,9 @@ static int configure(loomp_config *config, int *argc, char **argv)
     const char *path = getenv("LOOMP_CONFIG");
     int err = loomp_config_set(config, "prefix", "solve");
 
+    if (err == 0) {
+        err = loomp_config_set(config, "adaptive.trace", "1024"); /* the page shows them */
+    }
     if (err == 0 && path != NULL) {
         err = loomp_config_file(config, path);
     }
@@ -216,6 +246,17 @@ static int configure(loomp_config *config, int *argc, char **argv)
         err = loomp_config_args(config, argc, argv);
     }
     return err;
+}
+
+static void write_trace(const struct program *program)
+{
+    if (program->trace_path == NULL) {
+        return;
+    }
+    int err = sites_write_calls(program->runtime, program->trace_path);
+    if (err < 0) {
+        fprintf(stderr, "solve-server: cannot write %s: %s\n", program->trace_path, strerror(-err));
+    }
 }
 
 int main(int argc, char **argv)
@@ -231,7 +272,7 @@ int main(int argc, char **argv)
                 .max_connections = 800,
                 .timeout_s = 30,
                 .grace_s = 5.0,
-                .offload = true,
+                .where = HTTP_CHEAPEST,
                 .solve =
                     {
                         .gang_entries = 50000,
@@ -243,7 +284,7 @@ int main(int argc, char **argv)
     int err;
 
     signal(SIGPIPE, SIG_IGN);
-    sem_init(&program.ended, 0, 0);
+    sem_init(&program.news, 0, 0);
     loomp_config *config = loomp_config_new();
     if (config == NULL) {
         fprintf(stderr, "solve-server: no memory\n");
@@ -260,7 +301,7 @@ int main(int argc, char **argv)
         loomp_config_free(config);
         return 2;
     }
-    err = take_arguments(&program.options, argc, argv);
+    err = take_arguments(&program, argc, argv);
     if (err != 0) {
         loomp_config_free(config);
         return err == 1 ? 0 : 2;
@@ -283,7 +324,10 @@ int main(int argc, char **argv)
     printf("solve-server: http://%s:%d/\n", program.options.address, http_port(program.http));
     fflush(stdout);
 
-    while (sem_wait(&program.ended) < 0 && errno == EINTR) {
+    while (!atomic_load(&program.ended)) {
+        if (sem_wait(&program.news) == 0) {
+            write_trace(&program);
+        }
     }
     err = loomp_stop(program.runtime);
     if (err < 0) {

@@ -238,8 +238,8 @@ static int read_banner(struct reader *in, enum field *field, bool *mirror)
     return 0;
 }
 
-static int read_sizes(struct reader *in, enum field field, bool mirror,
-                      const struct matrix_market_limits *limits, int64_t *n, int64_t *count)
+/* The line with the sizes, as far as it makes sense by itself. */
+static int read_counts(struct reader *in, int64_t *n, int64_t *count)
 {
     int64_t columns;
     int err;
@@ -262,6 +262,17 @@ static int read_sizes(struct reader *in, enum field field, bool mirror,
     if (*n != columns) {
         return fail(in, -EINVAL, "the matrix is not square: %lld rows, %lld columns", (long long)*n,
                     (long long)columns);
+    }
+    return 0;
+}
+
+static int read_sizes(struct reader *in, enum field field, bool mirror,
+                      const struct matrix_market_limits *limits, int64_t *n, int64_t *count)
+{
+    int err = read_counts(in, n, count);
+
+    if (err < 0) {
+        return err;
     }
     /* Indices are kept in 32 bits, so no limit may be wider. */
     if (*n > limits->max_rows || *n > INT32_MAX - 1) {
@@ -330,6 +341,28 @@ static int read_entry(struct reader *in, enum field field, bool mirror, int64_t 
     }
     *row = (int32_t)(i - 1);
     *column = (int32_t)(j - 1);
+    return 0;
+}
+
+int matrix_market_outline(struct matrix_market_outline *outline, const char *text, size_t size)
+{
+    struct matrix_market_error error;
+    struct reader in = {.next = text, .end = text + (size < 4096 ? size : 4096), .error = &error};
+    enum field field;
+    bool mirror;
+    int64_t n;
+    int64_t count;
+
+    if (read_banner(&in, &field, &mirror) < 0 || read_counts(&in, &n, &count) < 0 ||
+        count > (int64_t)size) {
+        return -EINVAL;
+    }
+    int64_t entries = mirror ? 2 * count : count;
+    /* A line that is cut off at the end of what is looked at may lack digits. */
+    if (n > entries || (in.next == in.end && size > 4096)) {
+        return -EINVAL;
+    }
+    *outline = (struct matrix_market_outline){n, entries, mirror};
     return 0;
 }
 

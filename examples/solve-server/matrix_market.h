@@ -24,4 +24,16 @@ int matrix_market_parse(struct csr *a, const char *text, size_t size,
                         const struct matrix_market_limits *limits,
                         struct matrix_market_error *error);
 
+/* What the first lines of a file say of its matrix. */
+struct matrix_market_outline {
+    int64_t n;
+    int64_t entries; /* at most, both triangles */
+    bool symmetric;
+};
+
+/* Reads no further than the line with the sizes, and not beyond 4 KiB, so that it costs next to
+ * nothing whatever the text is. Returns 0, or -EINVAL where that line is not found or makes no
+ * sense; the parser has the words for it. */
+int matrix_market_outline(struct matrix_market_outline *outline, const char *text, size_t size);
+
 #endif

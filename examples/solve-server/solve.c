@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* The stages of a question: `work` reads or generates the matrix as a SERIAL job and, if it is
- * small, solves it there and then; a large one comes back through `done`, which submits it again as
- * a GANG, so that the solver's parallel regions get the whole team. The answer is also written on
- * the team, and large arrays are freed there: the loop only moves pointers. */
+/* The stages of a question. What can be told to be small, from a few lines of the file, is one job:
+ * read, solve, answer. A large file, or one that begins with a long comment, is read by a SERIAL
+ * job that comes back through `done`, which submits the solve; where that is large it is a GANG, so
+ * that the solver's parallel regions get the whole team. Solving goes through one site, so loomp
+ * learns what it costs and a tiny system may be solved on the loop itself; reading alone does not.
+ * The answer is written where the system is solved, and large arrays are freed there: the loop only
+ * moves pointers. */
 #include "solve.h"
 
 #include "json.h"
@@ -29,6 +32,8 @@ static double now_ns(void)
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
 }
+
+loomp_site solve_site = LOOMP_SITE("solve", LOOMP_HINT_UNKNOWN);
 
 void solve_init(struct solve *solve, const struct solve_limits *limits)
 {
@@ -138,7 +143,9 @@ static void answer(struct solve *solve, const struct solver_result *r, int64_t r
                    const double *x)
 {
     struct json j;
-    bool gang = solve->job.kind == LOOMP_GANG;
+    const char *kind = solve->on_loop                  ? "INLINE"
+                       : solve->job.kind == LOOMP_GANG ? "GANG"
+                                                       : "SERIAL";
 
     solve->running_ns += now_ns() - solve->started_ns;
     solve->status = status_of(r->outcome);
@@ -158,8 +165,8 @@ static void answer(struct solve *solve, const struct solver_result *r, int64_t r
     json_int(&j, "repetitions", repetitions);
     json_double(&j, "queued_ms", 6, solve->queued_ns / 1e6);
     json_double(&j, "running_ms", 6, solve->running_ns / 1e6);
-    json_text(&j, "kind", solve->inline_ ? "INLINE" : gang ? "GANG" : "SERIAL");
-    json_bool(&j, "offloaded", !solve->inline_);
+    json_text(&j, "kind", kind);
+    json_bool(&j, "offloaded", !solve->on_loop);
     json_int(&j, "threads", r->threads);
     json_text(&j, "loop_thread", solve->loop_thread);
     json_text(&j, "team_thread", solve->team_thread);
@@ -265,6 +272,43 @@ static bool is_large(const struct solve *solve, int64_t entries)
     return entries >= solve->limits->gang_entries;
 }
 
+/* --- how much work it is --------------------------------------------------------------------- */
+
+/* The unit of a size is one entry of the matrix in one multiplication, a nanosecond or two. What
+ * else takes time, in that unit: with it the cost is nearly proportional to the size, as the page
+ * shows, from the smallest system on. */
+#define SIZE_OF_READING 60.0
+#define SIZE_OF_ANSWER 20000.0
+#define SIZE_OF_PRINTING 200.0 /* a number of the solution */
+
+/* Multiplications by the matrix until the residual has fallen by `tolerance`. CG needs no more than
+ * ln(2 / tolerance) sqrt(condition) / 2 (Saad, Iterative Methods for Sparse Linear Systems, 6.11),
+ * and a five-point grid of n points has the condition 4 (sqrt(n) + 1)^2 / pi^2. Other matrices are
+ * taken for such grids: that is wrong for each of them by a factor, and loomp learns the factor, as
+ * long as it does not depend on n. BiCGSTAB has no such bound; it multiplies twice in an iteration,
+ * and is taken to need as many. */
+static double expected_products(const struct solve *solve, double n, bool symmetric)
+{
+    double iterations = log(2.0 / solve->tolerance) * (sqrt(n) + 1.0) / 3.14159265358979;
+
+    iterations = fmin(iterations, fmin(n, (double)solve->max_iterations));
+    return (symmetric ? 1.0 : 2.0) * iterations * (double)solve->repetitions;
+}
+
+static void set_size(struct solve *solve, int64_t n, int64_t entries, bool symmetric)
+{
+    double per_entry = expected_products(solve, (double)n, symmetric);
+
+    if (solve->body != NULL) {
+        per_entry += SIZE_OF_READING;
+    }
+    double size = (double)entries * per_entry + SIZE_OF_ANSWER;
+    if (solve->want_x) {
+        size += (double)n * SIZE_OF_PRINTING;
+    }
+    solve->size = (uint64_t)fmin(size, 1e18);
+}
+
 /* On the loop, a system gets as many threads as it would get as a job, so that a comparison shows
  * where the work runs and nothing else. */
 static void set_inline_width(struct solve *solve, int64_t entries)
@@ -281,11 +325,12 @@ static void run_stage(struct solve *solve)
     solve->started_ns = now_ns();
     solve->queued_ns += solve->started_ns - solve->submitted_ns;
     pthread_getname_np(pthread_self(), solve->team_thread, sizeof solve->team_thread);
+    solve->on_loop = pthread_equal(pthread_self(), solve->loop_pthread);
     if (solve->a.start == NULL) {
         if (solve->body != NULL) {
             read_matrix(solve);
         } else {
-            if (solve->inline_) {
+            if (solve->bare) {
                 set_inline_width(solve, poisson_entries(solve->poisson));
             }
             generate_matrix(solve);
@@ -293,13 +338,13 @@ static void run_stage(struct solve *solve)
         if (solve->failed) {
             return;
         }
-        if (is_large(solve, solve->a.entries) && solve->job.kind != LOOMP_GANG) {
+        if (solve->read_only) {
             solve->resubmit = true;
             solve->running_ns += now_ns() - solve->started_ns;
             return;
         }
     }
-    if (solve->inline_) {
+    if (solve->bare) {
         set_inline_width(solve, solve->a.entries);
     }
     solve_system(solve);
@@ -309,6 +354,16 @@ static int work(loomp_job *job)
 {
     run_stage(LOOMP_CONTAINER(job, struct solve, job));
     return 0;
+}
+
+static int submit(loomp_runtime *runtime, struct solve *solve)
+{
+    solve->submitted_ns = now_ns();
+    if (solve->read_only || solve->offload) {
+        solve->job.site = NULL;
+        return loomp_submit(runtime, &solve->job);
+    }
+    return loomp_submit_adaptive(runtime, &solve->job, &solve_site, solve->size);
 }
 
 static void refuse_submission(struct solve *solve, int err)
@@ -323,10 +378,12 @@ static void done(loomp_job *job, int status)
 
     if (status == 0 && solve->resubmit && !solve->cancelled) {
         solve->resubmit = false;
-        loomp_runtime *runtime = loomp_current();
-        solve->job.kind = LOOMP_GANG;
-        solve->submitted_ns = now_ns();
-        int err = loomp_submit(runtime, job);
+        solve->read_only = false;
+        if (is_large(solve, solve->a.entries)) {
+            solve->job.kind = LOOMP_GANG;
+        }
+        set_size(solve, solve->a.n, solve->a.entries, solve->a.symmetric);
+        int err = submit(loomp_current(), solve);
         if (err == 0) {
             return;
         }
@@ -340,20 +397,31 @@ static void done(loomp_job *job, int status)
 
 static void begin(struct solve *solve)
 {
+    struct matrix_market_outline outline;
+
     pthread_getname_np(pthread_self(), solve->loop_thread, sizeof solve->loop_thread);
+    solve->loop_pthread = pthread_self();
     loomp_job_init(&solve->job, work, done);
-    /* A generated problem's size is known, so a large one is built by the gang that solves it and
-     * its pages are first touched by the threads that use them. */
-    if (solve->body == NULL && is_large(solve, poisson_entries(solve->poisson))) {
-        solve->job.kind = LOOMP_GANG;
+    if (solve->body == NULL) {
+        /* Its size is known, so a large one is built by the gang that solves it and its pages are
+         * first touched by the threads that use them. */
+        int64_t entries = poisson_entries(solve->poisson);
+        if (is_large(solve, entries)) {
+            solve->job.kind = LOOMP_GANG;
+        }
+        set_size(solve, solve->poisson * solve->poisson, entries, true);
+    } else if (matrix_market_outline(&outline, solve->body, solve->body_bytes) == 0 &&
+               !is_large(solve, outline.entries)) {
+        set_size(solve, outline.n, outline.entries, outline.symmetric);
+    } else {
+        solve->read_only = true;
     }
-    solve->submitted_ns = now_ns();
 }
 
 int solve_start(loomp_runtime *runtime, struct solve *solve)
 {
     begin(solve);
-    return loomp_submit(runtime, &solve->job);
+    return submit(runtime, solve);
 }
 
 void solve_cancel(struct solve *solve)
@@ -370,7 +438,9 @@ void solve_inline(struct solve *solve)
                       sched_getaffinity(getpid(), sizeof allowed, &allowed) == 0;
 
     begin(solve);
-    solve->inline_ = true;
+    solve->submitted_ns = now_ns();
+    solve->bare = true;
+    solve->read_only = false;
     solve->job.kind = LOOMP_GANG; /* one stage: there is no second queue to wait in */
     /* A server that solves on its loop would not have pinned that thread to the CPU for I/O, so for
      * the comparison it may run where main() may. Afterwards it is put back, also in case the

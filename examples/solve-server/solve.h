@@ -7,6 +7,7 @@
 
 #include <loomp.h>
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -31,6 +32,7 @@ struct solve {
     int64_t max_iterations;
     int64_t repetitions; /* the same system so many times over; the last one is answered */
     bool want_x;
+    bool offload; /* as a job in any case, not where it is cheapest */
 
     /* Called on the loop when the answer is there, never inside solve_start. */
     void (*finished)(struct solve *solve);
@@ -42,15 +44,19 @@ struct solve {
 
     /* Private. */
     loomp_job job;
-    bool inline_;   /* on the loop, for comparison */
+    bool bare;      /* not a job at all: solve_inline */
+    bool on_loop;   /* the present stage runs on the loop's thread, chosen to or bare */
+    bool read_only; /* the present stage ends when the matrix is read */
     bool cancelled; /* written and read on the loop only */
-    bool resubmit;  /* the matrix is read and large: the next stage is a GANG */
+    bool resubmit;  /* the matrix is read, and solving it is the next stage */
     bool failed;    /* status and json are an error's already */
+    uint64_t size;  /* of the work, for the site */
     double submitted_ns;
     double started_ns; /* of the present stage */
     double queued_ns;
     double running_ns;
     double give_up_ns;
+    pthread_t loop_pthread;
     char loop_thread[16];
     char team_thread[16];
     struct csr a;
@@ -61,7 +67,11 @@ struct solve {
 void solve_init(struct solve *solve, const struct solve_limits *limits);
 void solve_fini(struct solve *solve);
 
-/* Hands the question over. On a loop thread; does not block. Returns 0, and then `finished` is
+/* The site of all solves: what loomp has learnt of them. */
+extern loomp_site solve_site;
+
+/* Hands the question over. On a loop thread; does not block, but a system that is cheapest solved
+ * here and now has been when this returns. Returns 0, and then `finished` is
  * called; or loomp_submit's error. */
 int solve_start(loomp_runtime *runtime, struct solve *solve);
 

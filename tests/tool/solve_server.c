@@ -336,6 +336,220 @@ TEST(the_same_system_on_the_loop_has_the_same_answer)
     stop(&server);
 }
 
+/* The solution of a system that all policies solve with one thread; the caller frees it. */
+static char *solution_by(const char *option)
+{
+    struct server server = START(option);
+    struct client_answer answer = {0};
+
+    /* The second one is solved by a policy that has seen one. */
+    for (int k = 0; k < 2; k++) {
+        free(answer.body);
+        answer = ask(&server, "POST", "/solve?poisson=12&rhs=sin&x=1", NULL);
+    }
+    const char *x = answer.body != NULL ? strstr(answer.body, "\"x\":[") : NULL;
+    char *copy = CHECK(x != NULL) ? strdup(x) : NULL;
+    solved(answer);
+    stop(&server);
+    return copy;
+}
+
+TEST(solutions_are_the_same_wherever_a_system_is_solved)
+{
+    const char *const options[] = {"--loomp-adaptive-mode=learn", "--loomp-sites-solve-arm=task",
+                                   "--loomp-sites-solve-arm=inline", "--no-offload"};
+    char *first = solution_by("--loomp-adaptive-mode=off");
+
+    for (size_t k = 0; k < sizeof options / sizeof *options; k++) {
+        char *other = solution_by(options[k]);
+        CHECK_TEXT(other, first);
+        free(other);
+    }
+    free(first);
+}
+
+TEST(a_pinned_site_solves_where_it_is_told)
+{
+    struct server server = START("--loomp-sites-solve-arm=inline");
+    struct client_answer answer = ask(&server, "POST", "/solve?poisson=12", NULL);
+
+    CHECK(has(&answer, "\"kind\":\"INLINE\"") && has(&answer, "\"offloaded\":false"));
+    CHECK(has(&answer, "\"team_thread\":\"solve-io-"));
+    solved(answer);
+    /* Who asks for a job gets one. */
+    answer = ask(&server, "POST", "/solve?poisson=12&offload=1", NULL);
+    CHECK(has(&answer, "\"kind\":\"SERIAL\"") && has(&answer, "\"team_thread\":\"solve-omp-"));
+    solved(answer);
+    stop(&server);
+    server = START("--loomp-sites-solve-arm=task", "--gang-entries=100");
+    answer = ask(&server, "POST", "/solve?poisson=12", NULL);
+    CHECK(has(&answer, "\"team_thread\":\"solve-omp-") && has(&answer, "\"threads\":1,"));
+    solved(answer);
+    stop(&server);
+}
+
+/* --- what it tells of its site --------------------------------------------------------------- */
+
+static const char *skip_value(const char *at);
+
+/* Values with commas between them, up to the closing bracket; NULL if it is no JSON. */
+static const char *skip_members(const char *at, char close, bool named)
+{
+    if (*at == close) {
+        return at + 1;
+    }
+    for (;;) {
+        if (named) {
+            at = *at == '"' ? skip_value(at) : NULL;
+            if (at == NULL || *at++ != ':') {
+                return NULL;
+            }
+        }
+        at = skip_value(at);
+        if (at == NULL || (*at != ',' && *at != close)) {
+            return NULL;
+        }
+        if (*at++ == close) {
+            return at;
+        }
+    }
+}
+
+/* Behind one value of JSON without blanks; NULL if it is none. */
+static const char *skip_value(const char *at)
+{
+    static const char *const words[] = {"null", "true", "false"};
+    char *end;
+
+    if (*at == '{' || *at == '[') {
+        return skip_members(at + 1, *at == '{' ? '}' : ']', *at == '{');
+    }
+    if (*at == '"') {
+        for (at++; *at != '"'; at++) {
+            if ((unsigned char)*at < 0x20 || (*at == '\\' && *++at == '\0')) {
+                return NULL;
+            }
+        }
+        return at + 1;
+    }
+    for (int k = 0; k < 3; k++) {
+        if (strncmp(at, words[k], strlen(words[k])) == 0) {
+            return at + strlen(words[k]);
+        }
+    }
+    /* strtod takes words and hexadecimal numbers, which begin differently. */
+    if (strspn(at, "-0123456789") == 0) {
+        return NULL;
+    }
+    strtod(at, &end);
+    return end;
+}
+
+static double site_number(const struct client_answer *answer, const char *name)
+{
+    double value = -1.0;
+
+    CHECK(answer->body != NULL && client_number(answer->body, name, &value));
+    return value;
+}
+
+static struct client_answer ask_sites(const struct server *server, const char *target)
+{
+    struct client_answer answer = ask(server, "GET", target, NULL);
+
+    CHECK(answer.status == 200 && answer.body != NULL);
+    const char *end = answer.body != NULL ? skip_value(answer.body) : NULL;
+    if (!CHECK(end != NULL && *end == '\0')) {
+        printf("    %.300s\n", answer.body != NULL ? answer.body : "");
+    }
+    return answer;
+}
+
+TEST(sites_count_every_solve)
+{
+    struct server server = START("--gang-entries=600");
+    struct client_answer sites = ask_sites(&server, "/sites");
+
+    CHECK(has(&sites, "{\"sites\":[],") && has(&sites, "\"calls\":[]}"));
+    free(sites.body);
+    for (int k = 0; k < 20; k++) {
+        solved(ask(&server, "POST", "/solve?poisson=5", NULL));
+    }
+    solved(post_file(&server, "beam-6.mtx"));
+    solved(post_file(&server, "anisotropic-144.mtx")); /* read as one job, solved as another */
+    solved(ask(&server, "POST", "/solve?poisson=30", NULL));
+    /* These are no calls of the site: told where to go, or never solved. */
+    solved(ask(&server, "POST", "/solve?poisson=5&offload=1", NULL));
+    solved(ask(&server, "POST", "/solve?poisson=5&offload=0", NULL));
+    refused(post_file(&server, "bad/not-square.mtx"), 400, 2, "not square");
+    sites = ask_sites(&server, "/sites");
+    CHECK(has(&sites, "\"name\":\"solve\",\"calls\":23,"));
+    CHECK(site_number(&sites, "inlined") + site_number(&sites, "tasks") +
+              site_number(&sites, "teams") ==
+          23.0);
+    CHECK(site_number(&sites, "size_least") > 0.0);
+    CHECK(site_number(&sites, "size_most") > site_number(&sites, "size_least"));
+    CHECK(site_number(&sites, "slope") != -1.0);
+    CHECK(has(&sites, "[\"solve\","));
+    free(sites.body);
+    /* Nothing has been solved since. */
+    sites = ask_sites(&server, "/sites?after=1e15");
+    CHECK(has(&sites, "\"calls\":23,") && has(&sites, "\"calls\":[]}"));
+    free(sites.body);
+    stop(&server);
+}
+
+/* Lines of the trace; -1 where one is wrong or earlier than the one before. */
+static int count_calls(const char *path)
+{
+    char line[512];
+    char site[64];
+    double last_s = 0.0;
+    double at_s;
+    double cost_s;
+    int count = 0;
+    FILE *file = fopen(path, "r");
+
+    if (!CHECK(file != NULL)) {
+        return -1;
+    }
+    CHECK(fgets(line, sizeof line, file) != NULL);
+    CHECK(strncmp(line, "site,size,arm,width,reason,loop,at_s,cost_s,", 44) == 0);
+    for (; fgets(line, sizeof line, file) != NULL; count++) {
+        if (sscanf(line, "%63[^,],%*[^,],%*[^,],%*[^,],%*[^,],%*[^,],%lf,%lf,", site, &at_s,
+                   &cost_s) != 3 ||
+            strcmp(site, "solve") != 0 || at_s < last_s || cost_s <= 0.0) {
+            printf("    %s", line);
+            count = -1;
+            break;
+        }
+        last_s = at_s;
+    }
+    fclose(file);
+    return count;
+}
+
+TEST(the_trace_has_every_call_in_order)
+{
+    char directory[] = "/tmp/solve-server-XXXXXX";
+    char path[64];
+    char option[80];
+
+    if (!CHECK(mkdtemp(directory) != NULL)) {
+        return;
+    }
+    snprintf(path, sizeof path, "%s/calls.csv", directory);
+    snprintf(option, sizeof option, "--trace=%s", path);
+    struct server server = START(option, "--gang-entries=600");
+    for (int k = 0; k < 30; k++) {
+        solved(ask(&server, "POST", k % 2 != 0 ? "/solve?poisson=3" : "/solve?poisson=20", NULL));
+    }
+    stop(&server);
+    CHECK(count_calls(path) == 30);
+    unlink(path);
+    rmdir(directory);
+}
+
 TEST(right_hand_sides_and_solutions_are_as_asked)
 {
     static const char matrix[] =

@@ -260,6 +260,59 @@ TEST(every_prefix_and_every_altered_byte_ends_in_an_answer)
     }
 }
 
+TEST(an_outline_tells_the_counts_of_the_first_lines)
+{
+    static const char general[] = REAL "%c\n\n3 3 5\n3 3 9\n";
+    static const char symmetric[] = SYMMETRIC "4 4 4\n1 1 1\n";
+    struct matrix_market_outline o;
+
+    CHECK(matrix_market_outline(&o, general, strlen(general)) == 0);
+    CHECK(o.n == 3 && o.entries == 5 && !o.symmetric);
+    CHECK(matrix_market_outline(&o, symmetric, strlen(symmetric)) == 0);
+    CHECK(o.n == 4 && o.entries == 8 && o.symmetric);
+}
+
+TEST(what_has_no_matrix_has_no_outline)
+{
+    static const char *const texts[] = {
+        "",
+        "no banner\n3 3 5\n",
+        REAL,
+        REAL "3 3\n",
+        REAL "3 4 5\n",
+        REAL "3 3 x\n",
+        REAL "3 3 1000\n1 1 1\n", /* more entries than bytes */
+        REAL "9 9 5\n1 1 1\n",    /* an empty row */
+        REAL "-1 -1 5\n1 1 1\n",
+    };
+    struct matrix_market_outline o;
+
+    for (size_t k = 0; k < sizeof texts / sizeof *texts; k++) {
+        if (!CHECK(matrix_market_outline(&o, texts[k], strlen(texts[k])) == -EINVAL)) {
+            printf("    %s\n", texts[k]);
+        }
+    }
+}
+
+/* Comments of 4 KiB: the line with the sizes may end anywhere around what is looked at, and is
+ * never read in part. */
+TEST(an_outline_never_has_half_a_number)
+{
+    struct matrix_market_outline o;
+    int found = 0;
+
+    for (int comment = 3900; comment < 4200; comment++) {
+        char text[8192];
+        int size =
+            snprintf(text, sizeof text, "%s%%%0*d\n12 12 4567\n%*s", REAL, comment, 0, 3000, "");
+        if (matrix_market_outline(&o, text, (size_t)size) == 0) {
+            CHECK(o.n == 12 && o.entries == 4567);
+            found++;
+        }
+    }
+    CHECK(found > 0 && found < 300);
+}
+
 int main(int argc, char **argv)
 {
     return harness_run(argc, argv);

@@ -99,9 +99,9 @@ typedef struct loomp_decision loomp_decision;
  * Returns 0, -EINVAL, -ENOMEM, -ESHUTDOWN, -EOWNERDEAD. */
 int loomp_choose(loomp_runtime *runtime, loomp_site *site, uint64_t size, loomp_decision *decision);
 
-/* The work has run as decided: learns from how long it took. On the thread that chose, with cost_s 0;
- * elsewhere, or after work that ran elsewhere, with cost_s set. A second time does nothing. Does not
- * block. */
+/* The work has run as loomp_choose, which returned 0, decided: learns from how long it took. On the
+ * thread that chose, with cost_s 0; elsewhere, or after work that ran elsewhere, with cost_s set. A
+ * second time does nothing. Does not block. */
 void loomp_finish(loomp_decision *decision);
 
 /* The decision in one sentence; returns its length, as snprintf. Any thread. */
@@ -123,7 +123,7 @@ struct loomp_site_model {
 #define LOOMP_SITE_MODELS 12
 
 struct loomp_site_stats {
-    size_t struct_size;       /* sizeof this struct, set by the caller */
+    size_t size;       /* sizeof this struct, set by the caller */
     char name[64];
     uint64_t calls;           /* decisions */
     uint64_t inlined, tasks, teams; /* of these, by arm */
@@ -167,8 +167,8 @@ struct loomp_call {
     double rate;         /* events per second there */
 };
 
-/* Calls fn for each call that the trace holds, loop by loop, oldest first; fn must not submit a job with
- * a site. Any thread; does not stop the loops. Returns how many, or -EINVAL. */
+/* Calls fn for each call that the trace holds, loop by loop, oldest first. Any thread; does not stop
+ * the loops; allocates. Returns how many, or -EINVAL, -ENOMEM. */
 typedef void (*loomp_call_fn)(const struct loomp_call *call, void *arg);
 int loomp_trace_read(loomp_runtime *runtime, loomp_call_fn fn, void *arg);
 

@@ -513,13 +513,39 @@ bool lp_adaptive_last(struct lp_site_record *record, struct lp_choice *choice)
     return known;
 }
 
+struct calls {
+    struct loomp_call *calls;
+    size_t count, room;
+    bool failed;
+};
+
+static void keep_call(const struct loomp_call *call, void *arg)
+{
+    struct calls *kept = arg;
+    if (kept->count == kept->room) {
+        size_t room = kept->room ? 2 * kept->room : 256;
+        struct loomp_call *calls = realloc(kept->calls, room * sizeof *calls);
+        if (!calls) {
+            kept->failed = true;
+            return;
+        }
+        kept->calls = calls;
+        kept->room = room;
+    }
+    kept->calls[kept->count++] = *call;
+}
+
 int lp_adaptive_trace(loomp_call_fn fn, void *arg)
 {
-    int calls = 0;
+    struct calls kept = {NULL, 0, 0, false};
     pthread_mutex_lock(&learners_lock);
     for (struct lp_learner *learner = learners; learner; learner = learner->next) {
-        calls += lp_trace_read(&learner->trace, fn, arg);
+        lp_trace_read(&learner->trace, keep_call, &kept);
     }
     pthread_mutex_unlock(&learners_lock);
-    return calls;
+    for (size_t i = 0; i < kept.count; i++) {
+        fn(&kept.calls[i], arg); /* without the lock: it may do what it likes */
+    }
+    free(kept.calls);
+    return kept.failed ? lp_fail(-ENOMEM, "no memory for a copy of the trace") : (int)kept.count;
 }

@@ -49,11 +49,11 @@ static void read_record(struct lp_site_record *record, struct loomp_site_stats *
 
 int loomp_site_stats_read(const loomp_site *site, struct loomp_site_stats *stats)
 {
-    if (!site || !stats || stats->struct_size < sizeof stats->struct_size) {
+    if (!site || !stats || stats->size < sizeof stats->size) {
         return lp_fail(-EINVAL, "loomp_site_stats_read: the %s",
                        !site    ? "site is NULL"
                        : !stats ? "result is NULL"
-                                : "result's struct_size is not set");
+                                : "result's size is not set");
     }
     struct lp_site_record *record = lp_site_find(site);
     if (!record) {
@@ -62,8 +62,8 @@ int loomp_site_stats_read(const loomp_site *site, struct loomp_site_stats *stats
     lp_adaptive_flush_here();
     struct loomp_site_stats all;
     read_record(record, &all);
-    all.struct_size = stats->struct_size;
-    memcpy(stats, &all, stats->struct_size < sizeof all ? stats->struct_size : sizeof all);
+    all.size = stats->size;
+    memcpy(stats, &all, stats->size < sizeof all ? stats->size : sizeof all);
     return 0;
 }
 
@@ -81,7 +81,7 @@ void loomp_sites_each(loomp_site_fn fn, void *arg)
     for (struct lp_site_record *record = lp_site_first(); record; record = lp_site_next(record)) {
         struct loomp_site_stats stats;
         read_record(record, &stats);
-        stats.struct_size = sizeof stats;
+        stats.size = sizeof stats;
         fn(&stats, arg);
     }
 }

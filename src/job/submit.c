@@ -197,9 +197,11 @@ static int hand_over(loomp_runtime *runtime, loomp_job *job, loomp_pool *pool)
     if (group) {
         lp_group_join(group); /* ours, while we are not through with the group */
     }
-    bool is_inline = job->site && lp_job_place(job, pool, false);
+    bool is_inline = false;
     struct lp_placed placed = {.site = NULL};
     if (job->site) {
+        *lp_job_ticket(words) = (struct lp_ticket){NULL, LP_NO_POSITION}; /* it may never wait */
+        is_inline = lp_job_place(job, pool, false);
         placed = words->placed;
     }
     uint32_t kind = words->kind;

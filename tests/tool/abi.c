@@ -30,6 +30,9 @@ int main(void)
     FIELD(struct loomp_job, width);
     FIELD(struct loomp_job, flags);
     FIELD(struct loomp_job, deadline_s);
+    FIELD(struct loomp_job, site);
+    FIELD(struct loomp_job, size);
+    FIELD(struct loomp_job, hint);
     FIELD(struct loomp_job, private_);
 
     STRUCT(struct loomp_group);
@@ -77,6 +80,69 @@ int main(void)
     FIELD(struct loomp_reduction, body);
     FIELD(struct loomp_reduction, combine);
 
+    STRUCT(struct loomp_site);
+    FIELD(struct loomp_site, name);
+    FIELD(struct loomp_site, hint);
+    FIELD(struct loomp_site, kind);
+    FIELD(struct loomp_site, private_);
+
+    STRUCT(struct loomp_decision);
+    FIELD(struct loomp_decision, site);
+    FIELD(struct loomp_decision, size);
+    FIELD(struct loomp_decision, arm);
+    FIELD(struct loomp_decision, width);
+    FIELD(struct loomp_decision, reason);
+    FIELD(struct loomp_decision, cost_s);
+    FIELD(struct loomp_decision, work_s);
+    FIELD(struct loomp_decision, work_p95_s);
+    FIELD(struct loomp_decision, inline_s);
+    FIELD(struct loomp_decision, task_s);
+    FIELD(struct loomp_decision, team_s);
+    FIELD(struct loomp_decision, private_);
+
+    STRUCT(struct loomp_site_model);
+    FIELD(struct loomp_site_model, width);
+    FIELD(struct loomp_site_model, calls);
+    FIELD(struct loomp_site_model, samples);
+    FIELD(struct loomp_site_model, ln_cost);
+    FIELD(struct loomp_site_model, slope);
+    FIELD(struct loomp_site_model, deviation);
+    FIELD(struct loomp_site_model, mean_ratio);
+    FIELD(struct loomp_site_model, p95_ratio);
+
+    STRUCT(struct loomp_site_stats);
+    FIELD(struct loomp_site_stats, size);
+    FIELD(struct loomp_site_stats, name);
+    FIELD(struct loomp_site_stats, calls);
+    FIELD(struct loomp_site_stats, inlined);
+    FIELD(struct loomp_site_stats, tasks);
+    FIELD(struct loomp_site_stats, teams);
+    FIELD(struct loomp_site_stats, railed);
+    FIELD(struct loomp_site_stats, strikes);
+    FIELD(struct loomp_site_stats, regret_s);
+    FIELD(struct loomp_site_stats, size_least);
+    FIELD(struct loomp_site_stats, size_most);
+    FIELD(struct loomp_site_stats, model_count);
+    FIELD(struct loomp_site_stats, models);
+
+    STRUCT(struct loomp_call);
+    FIELD(struct loomp_call, site);
+    FIELD(struct loomp_call, size);
+    FIELD(struct loomp_call, arm);
+    FIELD(struct loomp_call, width);
+    FIELD(struct loomp_call, reason);
+    FIELD(struct loomp_call, loop);
+    FIELD(struct loomp_call, at_s);
+    FIELD(struct loomp_call, cost_s);
+    FIELD(struct loomp_call, wait_s);
+    FIELD(struct loomp_call, return_s);
+    FIELD(struct loomp_call, work_s);
+    FIELD(struct loomp_call, inline_s);
+    FIELD(struct loomp_call, task_s);
+    FIELD(struct loomp_call, team_s);
+    FIELD(struct loomp_call, ready);
+    FIELD(struct loomp_call, rate);
+
     CONSTANT(LOOMP_SERIAL);
     CONSTANT(LOOMP_TASKS);
     CONSTANT(LOOMP_GANG);
@@ -93,6 +159,27 @@ int main(void)
     CONSTANT(LOOMP_JOB_QUEUED);
     CONSTANT(LOOMP_JOB_RUNNING);
     CONSTANT(LOOMP_JOB_ENDED);
+    CONSTANT(LOOMP_HINT_UNKNOWN);
+    CONSTANT(LOOMP_HINT_LOW);
+    CONSTANT(LOOMP_HINT_MEDIUM);
+    CONSTANT(LOOMP_HINT_HIGH);
+    CONSTANT(LOOMP_INLINE);
+    CONSTANT(LOOMP_TASK);
+    CONSTANT(LOOMP_TEAM);
+    CONSTANT(LOOMP_BY_COST);
+    CONSTANT(LOOMP_BY_COLD);
+    CONSTANT(LOOMP_BY_HINT);
+    CONSTANT(LOOMP_BY_GR0);
+    CONSTANT(LOOMP_BY_GR1);
+    CONSTANT(LOOMP_BY_GR2);
+    CONSTANT(LOOMP_BY_GR3);
+    CONSTANT(LOOMP_BY_BUDGET);
+    CONSTANT(LOOMP_BY_PLACE);
+    CONSTANT(LOOMP_BY_PIN);
+    CONSTANT(LOOMP_BY_PROFILE);
+    CONSTANT(LOOMP_BY_MODE);
+    CONSTANT(LOOMP_BY_TRIAL);
+    CONSTANT(LOOMP_SITE_MODELS);
     CONSTANT(LOOMP_THREAD_IO);
     CONSTANT(LOOMP_THREAD_OMP);
     CONSTANT(LOOMP_THREAD_GANG);

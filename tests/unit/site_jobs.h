@@ -143,7 +143,7 @@ static inline loomp_runtime *runtime_with_sites(const char *const *settings)
 /* All that is known of the site; after loomp_stop that is all there is. */
 static inline struct loomp_site_stats stats_of(const loomp_site *site)
 {
-    struct loomp_site_stats stats = {.struct_size = sizeof stats};
+    struct loomp_site_stats stats = {.size = sizeof stats};
     CHECK(loomp_site_stats_read(site, &stats) == 0);
     return stats;
 }

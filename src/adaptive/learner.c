@@ -418,7 +418,6 @@ static void learn_cost(struct lp_site_local *local, const struct lp_placed *plac
     if (lesson.strike) {
         lp_site_local_strike(local);
     }
-    lp_site_local_count(local, &current.policy.model);
 }
 
 static void learn_handover(struct lp_handover *handover, const struct lp_placed *placed,
@@ -470,6 +469,7 @@ void lp_adaptive_finish(const struct lp_placed *placed, uint64_t size, struct lo
         if (current.policy.mode == LP_LEARN) {
             learn_cost(local, placed);
         }
+        lp_site_local_count(local, &current.policy.model);
         if (placed->arm != LOOMP_INLINE && pool) {
             learn_handover(handover_of(learner, pool), placed, done_ns);
         }

@@ -346,7 +346,7 @@ bool lp_model_settle(struct lp_model *model, struct lp_model *batch,
     model->seen += model->waiting;
     if (batch) {
         if (changed) {
-            *batch = (struct lp_model){0};
+            *batch = (struct lp_model){.seen = batch->seen};
         }
         add_sums(batch, &sums);
         add_ratios(batch, &ratios);

@@ -53,6 +53,11 @@ enum {
 /* A cost that is off by more than so many times is learnt at once. */
 #define SURPRISE 4.0
 
+/* The variance of ln cost grows by 1 in so many calls of a site that a width has no part in, up to some
+ * most: which is when a width that was ten times as slow is as likely as not within a factor of 3. */
+#define AGES 1200.0
+#define MOST_AGE 4.0
+
 #define LN2 0.6931471805599453
 
 double lp_hint_ns(uint32_t hint)
@@ -109,11 +114,14 @@ struct guess {
     double ln_cost, variance;
 };
 
+/* What has not been seen for long may have changed, and is tried again now and then: the worse it was,
+ * the later. */
 static struct guess guess_known(struct lp_site_state *site, unsigned model, double ln_size)
 {
     struct lp_prediction known;
     lp_model_predict(&site->models[model], ln_size, 0, &known);
-    return (struct guess){log(known.cost), known.uncertainty};
+    double age = (double)(site->calls - site->last_call[model]) / AGES;
+    return (struct guess){log(known.cost), known.uncertainty + fmin(age, MOST_AGE)};
 }
 
 /* A width that has not been tried, from those that have: what its neighbours have shown of how the site
@@ -155,7 +163,8 @@ static double price_of_threads(const struct lp_policy *policy, const struct lp_p
 }
 
 struct team {
-    double cost; /* as expected, of the one that was chosen */
+    double cost;  /* as expected, of the one that was chosen */
+    double drawn; /* what it was chosen by */
     unsigned width;
     bool trial;
 };
@@ -209,7 +218,7 @@ static struct team best_team(const struct lp_policy *policy, struct lp_site_stat
                              double other, uint64_t draw)
 {
     unsigned widest = widest_of(call, pool);
-    struct team team = {INFINITY, widest, false};
+    struct team team = {INFINITY, INFINITY, widest, false};
     if (nearest(site, LP_WIDTHS, -1) == LP_WIDTHS) {
         team.trial = true;
         team.width = first_width(widest);
@@ -217,7 +226,7 @@ static struct team best_team(const struct lp_policy *policy, struct lp_site_stat
     }
     unsigned untried = untried_model(site, call->ln_size, widest);
     if (untried == 0) {
-        return (struct team){INFINITY, 1, true};
+        return (struct team){INFINITY, INFINITY, 1, true};
     }
     double price = price_of_threads(policy, pool);
     double least = INFINITY;
@@ -237,6 +246,7 @@ static struct team best_team(const struct lp_policy *policy, struct lp_site_stat
         if (cost < least || model == untried) {
             least = cost;
             team.cost = exp(guess.ln_cost) * shared + other;
+            team.drawn = cost;
             team.width = width;
             team.trial = model == untried;
         }
@@ -301,7 +311,7 @@ static void take(struct lp_choice *choice, uint32_t arm, uint32_t width, uint32_
 static void take_offload(struct lp_choice *choice, const struct lp_call *call,
                          const struct team *team, uint32_t reason)
 {
-    if (call->kind != LOOMP_SERIAL && choice->team_cost <= choice->task_cost) {
+    if (call->kind != LOOMP_SERIAL && team->drawn <= choice->task_cost) {
         take(choice, LOOMP_TEAM, team->width, team->trial ? LOOMP_BY_TRIAL : reason);
     } else {
         take(choice, LOOMP_TASK, 1, reason);
@@ -390,7 +400,7 @@ static void decide(const struct lp_policy *policy, struct lp_site_state *site,
                    const struct lp_pool_load *pool, uint64_t draw, struct lp_choice *choice)
 {
     struct lp_prediction *work = &choice->work;
-    struct team team = {INFINITY, 1, false};
+    struct team team = {INFINITY, INFINITY, 1, false};
     double offload = pool->submit * (1 + loop->ready) + pool->to_done;
     if (call->kind != LOOMP_SERIAL) {
         team = best_team(policy, site, call, pool, offload + pool->gang_to_start, draw);
@@ -407,7 +417,10 @@ static void decide(const struct lp_policy *policy, struct lp_site_state *site,
     double harm = work->cost * loop->ready + loop->rate * work->cost2 / 2;
     choice->inline_cost = call->may_inline ? work->cost + policy->io_weight * harm : INFINITY;
     choice->task_cost = work->cost + offload + pool->to_start;
-    choice->team_cost = team.trial ? choice->task_cost : team.cost;
+    if (team.trial) {
+        team.cost = team.drawn = choice->task_cost; /* nobody knows */
+    }
+    choice->team_cost = team.cost;
     choice->cheapest = LOOMP_TASK;
     double cheapest = choice->task_cost;
     if (choice->team_cost < cheapest) {
@@ -425,7 +438,7 @@ static void decide(const struct lp_policy *policy, struct lp_site_state *site,
         take_offload(choice, call, &team, reason);
     } else if (team.trial) {
         take(choice, team.width > 1 ? LOOMP_TEAM : LOOMP_TASK, team.width, LOOMP_BY_TRIAL);
-    } else if (choice->cheapest != LOOMP_INLINE) {
+    } else if (choice->inline_cost >= fmin(choice->task_cost, team.drawn)) {
         take_offload(choice, call, &team, call->may_inline ? LOOMP_BY_COST : LOOMP_BY_PLACE);
     } else if ((reason = rail(policy, site, call, loop, work)) != 0) {
         take_offload(choice, call, &team, reason);
@@ -469,7 +482,10 @@ void lp_policy_decided(struct lp_site_state *site, const struct lp_call *call,
         site->trying = choice->model + 1;
         site->trying_until = site->calls + TRIAL_CALLS;
     }
-    vote(&site->habits[lp_size_class(call->ln_size)], choice);
+    site->last_call[choice->model] = site->calls;
+    if (choice->reason != LOOMP_BY_PROFILE && choice->reason != LOOMP_BY_MODE) {
+        vote(&site->habits[lp_size_class(call->ln_size)], choice);
+    }
 }
 
 /* The sizes that it is about grow with each strike while it speaks. */

@@ -52,6 +52,7 @@ struct lp_habit {
 struct lp_site_state {
     struct lp_model models[LP_WIDTHS];
     uint64_t calls;   /* decided */
+    uint64_t last_call[LP_WIDTHS]; /* the number of the last one that a model had a part in */
     uint32_t trying;  /* 1 + the model of a width whose first run is on its way; 0: none */
     uint64_t trying_until; /* call number: it is given up then */
     uint64_t blocked_until; /* call number: rail 3 speaks until then ... */

@@ -167,7 +167,7 @@ static void exchange(struct lp_site_local *local, const struct lp_model_options 
             lp_model_adopt(&local->state.models[i], &record->merged.models[i]);
         }
     }
-    for (unsigned i = 0; i < LP_SIZE_CLASSES; i++) {
+    for (unsigned i = 0; i < LP_SIZE_CLASSES && !local->frozen; i++) {
         if (local->state.habits[i].votes) {
             merge_habit(&record->merged.habits[i], &local->state.habits[i]);
         }
@@ -180,6 +180,7 @@ void lp_site_local_init(struct lp_site_local *local, struct lp_site_record *reco
     memset(local, 0, sizeof *local);
     local->record = record;
     local->due = FIRST_DUE;
+    local->frozen = frozen;
     pthread_mutex_lock(&record->lock);
     memcpy(local->state.models, record->merged.models, sizeof local->state.models);
     if (frozen) {

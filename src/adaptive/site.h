@@ -44,6 +44,7 @@ struct lp_site_local {
     unsigned since;   /* calls that were learnt from */
     unsigned due;     /* exchange after so many */
     uint64_t strikes; /* of the record's, that it has seen */
+    bool frozen; /* its habits are the profile's, and stay */
     uint64_t last_size;
     double last_ln_size;    /* of that: sizes often repeat, and a logarithm takes time */
     struct lp_choice last;

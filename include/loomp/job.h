@@ -15,8 +15,8 @@ extern "C" {
 
 typedef struct loomp_job loomp_job;
 
-/* The work: runs on a team thread (0 or a negative errno value, handed to done). An exception,
- * longjmp or pthread_exit out of it is the caller's bug. */
+/* The work: runs on a team thread, or with a site perhaps on the submitting loop (0 or a negative errno
+ * value, handed to done). An exception, longjmp or pthread_exit out of it is the caller's bug. */
 typedef int (*loomp_work_fn)(loomp_job *job);
 
 /* Called exactly once per accepted job, on the home loop, never inside the submitting call, with
@@ -24,7 +24,8 @@ typedef int (*loomp_work_fn)(loomp_job *job);
  * no more once it has begun: it may free or resubmit the job. */
 typedef void (*loomp_done_fn)(loomp_job *job, int status);
 
-/* job.kind: how `work` uses OpenMP. */
+/* job.kind: how `work` uses OpenMP. With a site TASKS and GANG jobs may be run by one thread too, as if
+ * the gang team were that. */
 #define LOOMP_SERIAL 0u /* alone on one thread; any OpenMP in it sees a team of one */
 #define LOOMP_TASKS 1u  /* creates tasks or taskloops, which the pool's gang team runs */
 #define LOOMP_GANG 2u   /* has parallel regions of its own, which get the pool's gang team */
@@ -97,7 +98,7 @@ void loomp_job_init(loomp_job *job, loomp_work_fn work, loomp_done_fn done);
  * a deadline). From acceptance until `done` begins the job is loomp's: only loomp_cancel and
  * loomp_job_state may be called on it. Returns 0; -EAGAIN (queue_limit; the job stays the
  * caller's); -EBUSY (it is under way already); -ESHUTDOWN; -EINVAL (a field; loomp_error names it);
- * -ENOMEM (a deadline); -EOWNERDEAD in a forked child. */
+ * -ENOMEM (a deadline, a new site); -EOWNERDEAD in a forked child. */
 int loomp_submit(loomp_runtime *runtime, loomp_job *job);
 
 /* The same to that pool, whatever job.pool says. */

@@ -111,7 +111,7 @@ int loomp_decision_text(const loomp_decision *decision, char *text, size_t bytes
 struct loomp_site_model {
     uint32_t width;     /* threads; 1 stands for inline and for tasks */
     uint32_t spare_;
-    uint64_t calls;     /* seen, but for some before a change of level */
+    uint64_t calls;     /* seen */
     double samples;     /* of these, by weight, not yet forgotten */
     double ln_cost;     /* cost in ns = exp(ln_cost + slope * ln size) * mean_ratio */
     double slope;

@@ -112,6 +112,7 @@ static unsigned nearest(struct lp_site_state *site, unsigned model, int step)
 
 struct guess {
     double ln_cost, variance;
+    double age; /* the variance that has come since it was last seen */
 };
 
 /* What has not been seen for long may have changed, and is tried again now and then: the worse it was,
@@ -121,7 +122,7 @@ static struct guess guess_known(struct lp_site_state *site, unsigned model, doub
     struct lp_prediction known;
     lp_model_predict(&site->models[model], ln_size, 0, &known);
     double age = (double)(site->calls - site->last_call[model]) / AGES;
-    return (struct guess){log(known.cost), known.uncertainty + fmin(age, MOST_AGE)};
+    return (struct guess){log(known.cost), known.uncertainty, fmin(age, MOST_AGE)};
 }
 
 /* A width that has not been tried, from those that have: what its neighbours have shown of how the site
@@ -142,7 +143,7 @@ static struct guess guess_unknown(struct lp_site_state *site, unsigned model, do
     double ln_factor = LN2 * ((double)from - (double)model);
     double deviation = SCALING_DEVIATION * fabs(ln_factor);
     return (struct guess){known.ln_cost + scaling * ln_factor,
-                          known.variance + deviation * deviation};
+                          known.variance + deviation * deviation, known.age};
 }
 
 static struct guess guess_width(struct lp_site_state *site, unsigned model, double ln_size)
@@ -164,7 +165,7 @@ static double price_of_threads(const struct lp_policy *policy, const struct lp_p
 
 struct team {
     double cost;  /* as expected, of the one that was chosen */
-    double drawn; /* what it was chosen by */
+    double aged; /* a draw from what it may have become since it was last seen */
     unsigned width;
     bool trial;
 };
@@ -238,15 +239,14 @@ static struct team best_team(const struct lp_policy *policy, struct lp_site_stat
             continue;
         }
         struct guess guess = guess_width(site, model, call->ln_size);
-        double drawn = policy->mode == LP_LEARN
-                           ? guess.ln_cost + sqrt(guess.variance) * next_normal(&draw)
-                           : guess.ln_cost;
+        double normal = policy->mode == LP_LEARN ? next_normal(&draw) : 0;
         double shared = 1 + price * (width - 1);
-        double cost = exp(drawn) * shared + other;
+        double cost =
+            exp(guess.ln_cost + sqrt(guess.variance + guess.age) * normal) * shared + other;
         if (cost < least || model == untried) {
             least = cost;
             team.cost = exp(guess.ln_cost) * shared + other;
-            team.drawn = cost;
+            team.aged = exp(guess.ln_cost + sqrt(guess.age) * normal) * shared + other;
             team.width = width;
             team.trial = model == untried;
         }
@@ -311,7 +311,7 @@ static void take(struct lp_choice *choice, uint32_t arm, uint32_t width, uint32_
 static void take_offload(struct lp_choice *choice, const struct lp_call *call,
                          const struct team *team, uint32_t reason)
 {
-    if (call->kind != LOOMP_SERIAL && team->drawn <= choice->task_cost) {
+    if (call->kind != LOOMP_SERIAL && team->aged <= choice->task_cost) {
         take(choice, LOOMP_TEAM, team->width, team->trial ? LOOMP_BY_TRIAL : reason);
     } else {
         take(choice, LOOMP_TASK, 1, reason);
@@ -418,7 +418,7 @@ static void decide(const struct lp_policy *policy, struct lp_site_state *site,
     choice->inline_cost = call->may_inline ? work->cost + policy->io_weight * harm : INFINITY;
     choice->task_cost = work->cost + offload + pool->to_start;
     if (team.trial) {
-        team.cost = team.drawn = choice->task_cost; /* nobody knows */
+        team.cost = team.aged = choice->task_cost; /* nobody knows */
     }
     choice->team_cost = team.cost;
     choice->cheapest = LOOMP_TASK;
@@ -438,7 +438,7 @@ static void decide(const struct lp_policy *policy, struct lp_site_state *site,
         take_offload(choice, call, &team, reason);
     } else if (team.trial) {
         take(choice, team.width > 1 ? LOOMP_TEAM : LOOMP_TASK, team.width, LOOMP_BY_TRIAL);
-    } else if (choice->inline_cost >= fmin(choice->task_cost, team.drawn)) {
+    } else if (choice->inline_cost >= fmin(choice->task_cost, team.aged)) {
         take_offload(choice, call, &team, call->may_inline ? LOOMP_BY_COST : LOOMP_BY_PLACE);
     } else if ((reason = rail(policy, site, call, loop, work)) != 0) {
         take_offload(choice, call, &team, reason);

@@ -10,7 +10,7 @@
  * kernel decides who is late. A thread asks for /healthz every millisecond. Rounds are interleaved,
  * in changing order, and compared with each other only.
  *
- * usage: bench_solve_mix [-r ROUNDS] [-s SECONDS] [-c CONNECTIONS] [-m MIX] [SERVER-OPTION ...]
+ * usage: bench_solve_mix [-r ROUNDS] [-s SECONDS] [-c CONNECTIONS] [-m MIX] [-- SERVER-OPTION ...]
  * SECONDS: each half of a round */
 #include "bench.h"
 

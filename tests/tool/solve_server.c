@@ -294,8 +294,8 @@ TEST(the_example_files_are_solved)
 TEST(small_systems_are_serial_jobs_and_large_ones_gangs)
 {
     struct server server = START("--gang-entries=10000");
-    struct client_answer small = ask(&server, "POST", "/solve?poisson=10", NULL);
-    struct client_answer large = ask(&server, "POST", "/solve?poisson=100", NULL);
+    struct client_answer small = ask(&server, "POST", "/solve?poisson=10&offload=1", NULL);
+    struct client_answer large = ask(&server, "POST", "/solve?poisson=100&offload=1", NULL);
     double threads = 0.0;
 
     CHECK(has(&small, "\"kind\":\"SERIAL\"") && has(&small, "\"team_thread\":\"solve-omp-"));
@@ -385,6 +385,49 @@ TEST(a_pinned_site_solves_where_it_is_told)
     answer = ask(&server, "POST", "/solve?poisson=12", NULL);
     CHECK(has(&answer, "\"team_thread\":\"solve-omp-") && has(&answer, "\"threads\":1,"));
     solved(answer);
+    stop(&server);
+}
+
+/* The line of the loop's CPUs, of its thread's status. */
+static void read_loop_cpus(const struct server *server, char *cpus, size_t size)
+{
+    char path[64];
+
+    cpus[0] = '\0';
+    snprintf(path, sizeof path, "/proc/%d/task", (int)server->pid);
+    DIR *directory = opendir(path);
+    for (struct dirent *e; directory != NULL && (e = readdir(directory)) != NULL;) {
+        char status[512];
+        char line[256];
+        bool is_loop = false;
+        snprintf(status, sizeof status, "%s/%s/status", path, e->d_name);
+        FILE *file = fopen(status, "r");
+        while (file != NULL && fgets(line, sizeof line, file) != NULL) {
+            is_loop |= strncmp(line, "Name:\tsolve-io", 14) == 0;
+            if (is_loop && strncmp(line, "Cpus_allowed_list:", 18) == 0) {
+                snprintf(cpus, size, "%s", line);
+            }
+        }
+        if (file != NULL) {
+            fclose(file);
+        }
+    }
+    if (directory != NULL) {
+        closedir(directory);
+    }
+}
+
+TEST(the_loop_stays_on_its_cpus_after_it_has_solved)
+{
+    struct server server = START("--loomp-sites-solve-arm=inline");
+    char before[256];
+    char after[256];
+
+    read_loop_cpus(&server, before, sizeof before);
+    CHECK(before[0] != '\0');
+    solved(ask(&server, "POST", "/solve?poisson=12", NULL));
+    read_loop_cpus(&server, after, sizeof after);
+    CHECK_TEXT(after, before);
     stop(&server);
 }
 

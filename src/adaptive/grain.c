@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* Owns the learnt grain: a small table without locks, in which a body that comes to another's row takes
- * it. A row is two words that are written one after the other; who reads half of each gets a bad
- * estimate once, which costs time and nothing else. */
+/* Owns the learnt grain: a small table without locks, in which a body that comes to another's row
+ * takes it. A row is two words that are written one after the other; who reads half of each gets a
+ * bad estimate once, which costs time and nothing else. */
 #include "adaptive/grain.h"
 
 #include <stdatomic.h>
 #include <string.h>
 
-enum { ROWS = 256, SHARES = 8 /* chunks for each thread */ };
+enum {
+    ROWS = 256,
+    SHARES = 8 /* chunks for each thread */
+};
 
 /* A chunk is claimed in some 20 ns, and in ten times that when many threads do it at once. */
 #define LEAST_CHUNK_NS 2000.0

@@ -13,8 +13,8 @@ double lp_grain_index_ns(lp_body body);
 /* So many indices have taken so long. */
 void lp_grain_learn(lp_body body, uint64_t indices, double ns);
 
-/* The chunks of a loop over `length` indices on that many threads: a share of the range that leaves room
- * for balance, but none so short that claiming it costs more than a small part of it. */
+/* The chunks of a loop over `length` indices on that many threads: a share of the range that leaves
+ * room for balance, but none so short that claiming it costs more than a small part of it. */
 uint64_t lp_grain_of(uint64_t length, unsigned threads, double index_ns);
 
 #endif

@@ -23,12 +23,12 @@ struct lp_mean {
 };
 
 struct lp_handover {
-    struct lp_mean to_start[LP_POOL_STATES]; /* of tasks: from the submission to the start */
-    uint64_t measured_at[LP_POOL_STATES];    /* when it was last measured */
+    struct lp_mean to_start[LP_POOL_STATES];      /* of tasks: from the submission to the start */
+    uint64_t measured_at[LP_POOL_STATES];         /* when it was last measured */
     struct lp_mean gang_to_start[LP_POOL_STATES]; /* by how many gangs wait */
-    struct lp_mean to_done;                  /* from the end of the work to done */
-    struct lp_mean submit;                   /* of the loop's time: submission and completion */
-    uint32_t turn;                           /* the state that is to forget next */
+    struct lp_mean to_done;                       /* from the end of the work to done */
+    struct lp_mean submit; /* of the loop's time: submission and completion */
+    uint32_t turn;         /* the state that is to forget next */
 };
 
 /* The beliefs before anything is measured. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Owns the learners: one for each loop that has placed a call, made then and ended with the loop, and
- * one for all other threads. A learner is entered by its thread; the traces are read by anybody. */
+/* Owns the learners: one for each loop that has placed a call, made then and ended with the loop,
+ * and one for all other threads. A learner is entered by its thread; the traces are read by
+ * anybody. */
 #include "adaptive/learner.h"
 
 #include "adaptive/trace.h"
@@ -15,7 +16,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_POOLS = 16, PATIENCE = 32 /* looks */ };
+enum {
+    MOST_POOLS = 16,
+    PATIENCE = 32 /* looks */
+};
 
 struct pool_costs {
     const struct loomp_pool *pool;
@@ -46,7 +50,8 @@ static struct lp_learner *learners;
 static struct lp_learner *visitors;
 static _Atomic uint32_t visiting;
 
-/* ---- a learner's life ---------------------------------------------------------------------------- */
+/* ---- a learner's life
+ * ---------------------------------------------------------------------------- */
 
 static struct lp_learner *new_learner(loomp_loop *loop, int index)
 {
@@ -174,7 +179,8 @@ void lp_adaptive_believe(const struct lp_adaptive_beliefs *measured)
     beliefs = *measured;
 }
 
-/* ---- what it holds ------------------------------------------------------------------------------- */
+/* ---- what it holds
+ * ------------------------------------------------------------------------------- */
 
 static bool make_room(struct lp_learner *learner, unsigned id)
 {
@@ -239,7 +245,8 @@ static struct lp_handover *handover_of(struct lp_learner *learner, const struct 
     return &costs->handover;
 }
 
-/* ---- choosing ------------------------------------------------------------------------------------ */
+/* ---- choosing
+ * ------------------------------------------------------------------------------------ */
 
 /* The state for tasks, and in *gang_state that for gangs, which wait for each other. */
 static unsigned look_at_pool(struct loomp_pool *pool, bool serial,
@@ -390,18 +397,19 @@ void lp_adaptive_choose(const struct lp_request *request, struct lp_placed *plac
         *full = local->last;
     } else if (full) {
         *full = (struct lp_choice){.arm = placed->arm,
-                                     .width = placed->width,
-                                     .reason = placed->reason,
-                                     .inline_cost = INFINITY,
-                                     .task_cost = NAN,
-                                     .team_cost = NAN};
+                                   .width = placed->width,
+                                   .reason = placed->reason,
+                                   .inline_cost = INFINITY,
+                                   .task_cost = NAN,
+                                   .team_cost = NAN};
     }
     if (learner) {
         give_learner(learner);
     }
 }
 
-/* ---- learning ------------------------------------------------------------------------------------ */
+/* ---- learning
+ * ------------------------------------------------------------------------------------ */
 
 static double since(uint64_t from_ns, uint64_t to_ns)
 {
@@ -410,10 +418,9 @@ static double since(uint64_t from_ns, uint64_t to_ns)
 
 static void learn_cost(struct lp_site_local *local, const struct lp_placed *placed)
 {
-    struct lp_lesson lesson =
-        lp_policy_learn(&current.policy, &local->state, &local->batches[placed->model], placed->arm,
-                        placed->model, (double)placed->ln_size,
-                        since(placed->started_ns, placed->ended_ns), (double)placed->work);
+    struct lp_lesson lesson = lp_policy_learn(
+        &current.policy, &local->state, &local->batches[placed->model], placed->arm, placed->model,
+        (double)placed->ln_size, since(placed->started_ns, placed->ended_ns), (double)placed->work);
     local->changed[placed->model] |= lesson.changed;
     if (lesson.strike) {
         lp_site_local_strike(local);

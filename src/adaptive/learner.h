@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The scheduler of one loop: what it has learnt of sites and of hand-overs, and its decisions. Threads
- * without a loop share one, which a try-lock guards. */
+/* The scheduler of one loop: what it has learnt of sites and of hand-overs, and its decisions.
+ * Threads without a loop share one, which a try-lock guards. */
 #ifndef LP_ADAPTIVE_LEARNER_H
 #define LP_ADAPTIVE_LEARNER_H
 
@@ -44,23 +44,24 @@ struct lp_request {
 
 /* What is kept of it until it is over, by the job or the decision. */
 struct lp_placed {
-    struct lp_site_record *site; /* NULL: none, and the rest means nothing */
+    struct lp_site_record *site;                 /* NULL: none, and the rest means nothing */
     uint64_t submitted_ns, started_ns, ended_ns; /* of lp_stopwatch_ns */
     float ln_size;
     float work, inline_cost, task_cost, team_cost; /* predicted, ns */
-    float ready, rate; /* of the loop; events per ns */
+    float ready, rate;                             /* of the loop; events per ns */
     uint16_t width;
     uint8_t arm, reason, model, state; /* state: the pool's */
 };
 
-/* Decides. full: NULL, or where the whole choice goes. When nobody can decide (no memory, or another
- * thread without a loop is at it) the call is placed as if it had no site: placed->site is NULL. */
+/* Decides. full: NULL, or where the whole choice goes. When nobody can decide (no memory, or
+ * another thread without a loop is at it) the call is placed as if it had no site: placed->site is
+ * NULL. */
 void lp_adaptive_choose(const struct lp_request *request, struct lp_placed *placed,
                         struct lp_choice *full);
 
-/* The call is over; placed->site is not NULL, and the times are set (of work that was not handed over,
- * submitted_ns is started_ns). pool: that it was handed to; NULL: none. done_ns: now, on the loop that it
- * came from; 0: not there. */
+/* The call is over; placed->site is not NULL, and the times are set (of work that was not handed
+ * over, submitted_ns is started_ns). pool: that it was handed to; NULL: none. done_ns: now, on the
+ * loop that it came from; 0: not there. */
 void lp_adaptive_finish(const struct lp_placed *placed, uint64_t size, struct loomp_pool *pool,
                         uint64_t done_ns);
 

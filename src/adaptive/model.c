@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* Owns the cost model. Means and products are updated about the current means, as West (1979) does for
- * weighted data, because sums of squares about zero lose all digits when sizes hardly differ; models are
- * merged as Chan, Golub and LeVeque (1979) do. The moments of the cost follow from the ratio of cost and
- * prediction by smearing (Duan 1983), whatever the shape of the noise is. */
+/* Owns the cost model. Means and products are updated about the current means, as West (1979) does
+ * for weighted data, because sums of squares about zero lose all digits when sizes hardly differ;
+ * models are merged as Chan, Golub and LeVeque (1979) do. The moments of the cost follow from the
+ * ratio of cost and prediction by smearing (Duan 1983), whatever the shape of the noise is. */
 #include "adaptive/model.h"
 
 #include <math.h>
 
-/* 1 / memory and exp(-k / memory) are 0 and 1 where nothing is forgotten: memory is infinite then. */
+/* 1 / memory and exp(-k / memory) are 0 and 1 where nothing is forgotten: memory is infinite then.
+ */
 
-/* Before anything is known of them: of ln cost around the line; of the slope, about 1 (work that grows
- * as its input does). As weights: how many observations these beliefs stand for. */
+/* Before anything is known of them: of ln cost around the line; of the slope, about 1 (work that
+ * grows as its input does). As weights: how many observations these beliefs stand for. */
 #define DEVIATION 0.35
 #define DEVIATION_WEIGHT 2.0
 #define SLOPE 1.0
@@ -26,9 +27,9 @@
 /* Noise below it is not believed: caches and clocks make more. */
 #define LEAST_DEVIATION 0.02
 
-/* The cumulative sums: residuals count in standard deviations, at most CLIP of them, so that single slow
- * calls are no change; each less SLACK; a change is when they add up to CHANGE. After it the level is
- * that of the run, as if KEPT calls had been seen. */
+/* The cumulative sums: residuals count in standard deviations, at most CLIP of them, so that single
+ * slow calls are no change; each less SLACK; a change is when they add up to CHANGE. After it the
+ * level is that of the run, as if KEPT calls had been seen. */
 #define CLIP 3.0
 #define SLACK 0.5
 #define CHANGE 10.0
@@ -41,10 +42,12 @@
 
 #define NORMAL_P95 1.645
 
-enum { SEEN_AT_ONCE = 100 }; /* so many calls of a site are all learnt when they are seen */
+enum {
+    SEEN_AT_ONCE = 100
+}; /* so many calls of a site are all learnt when they are seen */
 
-/* Floats are exact enough for what is predicted, to some millionths, and their functions take half the
- * time. What is learnt is learnt in doubles. */
+/* Floats are exact enough for what is predicted, to some millionths, and their functions take half
+ * the time. What is learnt is learnt in doubles. */
 static double exp_of(double x)
 {
     return (double)expf((float)x);
@@ -66,8 +69,8 @@ static double slope_weight(double variance)
     return variance / (SLOPE_DEVIATION * SLOPE_DEVIATION);
 }
 
-/* From the sums: the slope, drawn towards the belief as ridge regression does, and the variance of the
- * residuals, never below zero whatever rounding does to the difference. */
+/* From the sums: the slope, drawn towards the belief as ridge regression does, and the variance of
+ * the residuals, never below zero whatever rounding does to the difference. */
 static void solve(struct lp_model *model)
 {
     double before = model->variance > 0 ? model->variance : DEVIATION * DEVIATION;
@@ -116,7 +119,8 @@ static void predict(const struct lp_model *model, double ln_size, double hint_ns
         line = (model->n * line + log(hint_ns)) / (model->n + 1);
     }
     double level = exp_of(bounded(line, log(LP_LEAST_NS), log(LP_MOST_NS)));
-    /* What is not known of the line makes slow calls likelier; ln_p95 is what is known of the noise. */
+    /* What is not known of the line makes slow calls likelier; ln_p95 is what is known of the
+     * noise. */
     double beyond = sqrt(model->ln_p95 * model->ln_p95 + NORMAL_P95 * NORMAL_P95 * uncertainty);
     *prediction = (struct lp_prediction){
         .ln_cost = line,
@@ -142,7 +146,8 @@ void lp_model_predict(struct lp_model *model, double ln_size, double hint_ns,
     *prediction = model->last;
 }
 
-/* ---- learning ------------------------------------------------------------------------------------ */
+/* ---- learning
+ * ------------------------------------------------------------------------------------ */
 
 static void forget(struct lp_model *model, double kept)
 {
@@ -186,21 +191,21 @@ static void add_ratios(struct lp_model *model, const struct ratios *ratios)
     model->ratio_n = n;
 }
 
-/* Of deviations: no percentile is farther from the mean, but that of costs of which one in 10 to one in
- * 20 is of another kind. It takes the first beliefs back, for which the steps below are too small, as soon
- * as the variance says that there is little noise. */
+/* Of deviations: no percentile is farther from the mean, but that of costs of which one in 10 to
+ * one in 20 is of another kind. It takes the first beliefs back, for which the steps below are too
+ * small, as soon as the variance says that there is little noise. */
 #define MOST_P95 (2 * NORMAL_P95)
 
-/* The percentile goes up by 0.95 of a step when ln r is above it, and down by 0.05 of it when it is below:
- * there it stays where one in 20 is above (Robbins and Monro 1951). */
+/* The percentile goes up by 0.95 of a step when ln r is above it, and down by 0.05 of it when it is
+ * below: there it stays where one in 20 is above (Robbins and Monro 1951). */
 static void learn_percentile(struct lp_model *model, double step, double ln_ratio)
 {
     double moved = model->ln_p95 + (ln_ratio > model->ln_p95 ? 0.95 * step : -0.05 * step);
     model->ln_p95 = bounded(moved, 0, MOST_P95 * model->deviation);
 }
 
-/* One side of the change detector (Page 1954). z: the residual in standard deviations, turned so that
- * this side looks for large ones. */
+/* One side of the change detector (Page 1954). z: the residual in standard deviations, turned so
+ * that this side looks for large ones. */
 static bool has_changed(double *sum, double *residuals, uint32_t *length, double z, double residual)
 {
     *sum += bounded(z, -CLIP, CLIP) - SLACK;
@@ -222,16 +227,16 @@ static void forget_changes(struct lp_model *model)
     model->above.length = model->below.length = 0;
 }
 
-/* Looks at a residual before it is learnt. On a change the line moves to where the run of residuals was,
- * and little is left of what it rested on. */
+/* Looks at a residual before it is learnt. On a change the line moves to where the run of residuals
+ * was, and little is left of what it rested on. */
 static bool follow_change(struct lp_model *model, double residual)
 {
     double deviation = model->deviation;
     double z = residual / (deviation > LEAST_CHANGE_DEVIATION ? deviation : LEAST_CHANGE_DEVIATION);
-    bool up = has_changed(&model->above.sum, &model->above.residuals, &model->above.length, z,
-                          residual);
-    bool down = has_changed(&model->below.sum, &model->below.residuals, &model->below.length, -z,
-                            residual);
+    bool up =
+        has_changed(&model->above.sum, &model->above.residuals, &model->above.length, z, residual);
+    bool down =
+        has_changed(&model->below.sum, &model->below.residuals, &model->below.length, -z, residual);
     if (!up && !down) {
         return false;
     }
@@ -295,8 +300,8 @@ static void sum_up(const struct lp_model *model, const double *y, struct sums *s
     }
 }
 
-/* With the line as it is when it has been fitted to the calls as well: the first of all has the ratio
- * 1. */
+/* With the line as it is when it has been fitted to the calls as well: the first of all has the
+ * ratio 1. */
 static void learn_ratios(struct lp_model *model, double memory, const double *y,
                          struct ratios *ratios)
 {

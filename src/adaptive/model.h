@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What a call costs, by the size of its input: ln cost = a + b ln size, learnt as calls are seen. Pure:
- * no clock, no threads; whoever holds a model is its only user. */
+/* What a call costs, by the size of its input: ln cost = a + b ln size, learnt as calls are seen.
+ * Pure: no clock, no threads; whoever holds a model is its only user. */
 #ifndef LP_ADAPTIVE_MODEL_H
 #define LP_ADAPTIVE_MODEL_H
 
@@ -8,20 +8,22 @@
 #include <stdint.h>
 
 struct lp_model_options {
-    double memory;       /* observations that count: the weight of one that is k old is exp(-k / memory);
-                            infinite: nothing is forgotten */
+    double memory; /* observations that count: the weight of one that is k old is exp(-k / memory);
+                      infinite: nothing is forgotten */
     double ratio_memory; /* the same for what is learnt of the ratio */
 };
 
-enum { LP_WAITING_CALLS = 16 };
+enum {
+    LP_WAITING_CALLS = 16
+};
 
-/* A call of some ln size: in ln ns the mean, and the variance of the mean, from which both moments and
- * the percentile follow. */
+/* A call of some ln size: in ln ns the mean, and the variance of the mean, from which both moments
+ * and the percentile follow. */
 struct lp_prediction {
     double ln_cost, uncertainty;
-    double cost;   /* E[c], ns */
-    double cost2;  /* E[c^2] */
-    double p95;    /* ns */
+    double cost;  /* E[c], ns */
+    double cost2; /* E[c^2] */
+    double p95;   /* ns */
 };
 
 /* Zero bytes are a model that has seen nothing. */
@@ -32,8 +34,8 @@ struct lp_model {
     /* The ratio r = cost / exp(prediction): weighted means of r and r^2, and of ln r the 95th
      * percentile. */
     double ratio_n, ratio, ratio2, ln_p95;
-    /* Two one-sided cumulative sums of residuals, for a change of level, with the length and the sum of
-     * the run of residuals that each is about. */
+    /* Two one-sided cumulative sums of residuals, for a change of level, with the length and the
+     * sum of the run of residuals that each is about. */
     struct {
         double sum, residuals;
         uint32_t length;
@@ -55,10 +57,10 @@ struct lp_model {
 void lp_model_predict(struct lp_model *model, double ln_size, double hint_ns,
                       struct lp_prediction *prediction);
 
-/* A call of that ln size has cost so many ns. It is learnt at once, or together with some that follow.
- * batch: NULL, or a model that collects what was learnt here, without forgetting anything but what lies
- * before a change, to be merged into another model. True: a change of level has been seen, and what
- * lies before it is all but forgotten. */
+/* A call of that ln size has cost so many ns. It is learnt at once, or together with some that
+ * follow. batch: NULL, or a model that collects what was learnt here, without forgetting anything
+ * but what lies before a change, to be merged into another model. True: a change of level has been
+ * seen, and what lies before it is all but forgotten. */
 bool lp_model_learn(struct lp_model *model, struct lp_model *batch,
                     const struct lp_model_options *options, double ln_size, double cost_ns,
                     bool at_once);
@@ -67,7 +69,8 @@ bool lp_model_learn(struct lp_model *model, struct lp_model *batch,
 bool lp_model_settle(struct lp_model *model, struct lp_model *batch,
                      const struct lp_model_options *options);
 
-/* Adds a batch to a model, as what came after it. changed: learning one of the batch's calls has said so. */
+/* Adds a batch to a model, as what came after it. changed: learning one of the batch's calls has
+ * said so. */
 void lp_model_merge(struct lp_model *model, const struct lp_model *batch, bool changed,
                     const struct lp_model_options *options);
 

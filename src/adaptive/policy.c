@@ -5,8 +5,8 @@
  *   task     E[c] + h (1 + R) + to_start + to_done
  *   team(w)  E[c_w] (1 + price (w - 1)) + h (1 + R) + gang_to_start + to_done
  *
- * R events are ready and wait for all of c; of those that arrive meanwhile, lambda a ns, each waits for
- * half of it on average. The price of a thread is what others lose who want it. */
+ * R events are ready and wait for all of c; of those that arrive meanwhile, lambda a ns, each waits
+ * for half of it on average. The price of a thread is what others lose who want it. */
 #include "adaptive/policy.h"
 
 #include <math.h>
@@ -33,28 +33,30 @@ const struct lp_policy lp_policy_defaults = {
 
 enum {
     HIGH_IS_OFFLOADED = 3, /* calls of a site with that hint */
-    TRIAL_CALLS = 100,     /* after which a trial that is not over is forgotten: it has been cancelled */
-    TRIAL_EVERY = 256      /* calls, of those whose alternative has not been measured for long */
+    TRIAL_CALLS =
+        100,          /* after which a trial that is not over is forgotten: it has been cancelled */
+    TRIAL_EVERY = 256 /* calls, of those whose alternative has not been measured for long */
 };
 
 /* A trial is not worth more than so many times the cheapest arm. */
 #define TRIAL_FACTOR 3.0
 
-/* What k times the threads are believed to bring, before it is measured: k^SCALING, and how sure that
- * is, per ln k. */
+/* What k times the threads are believed to bring, before it is measured: k^SCALING, and how sure
+ * that is, per ln k. */
 #define SCALING 0.9
 #define SCALING_DEVIATION 0.35
 
-/* Half the threads are tried if the last halving has cost less than 2 to the first, and it is taken for
- * work that scales if one has cost more than 2 to the second. */
+/* Half the threads are tried if the last halving has cost less than 2 to the first, and it is taken
+ * for work that scales if one has cost more than 2 to the second. */
 #define WORTH_A_STEP 0.3
 #define SCALES 0.8
 
 /* A cost that is off by more than so many times is learnt at once. */
 #define SURPRISE 4.0
 
-/* The variance of ln cost grows by 1 in so many calls of a site that a width has no part in, up to some
- * most: which is when a width that was ten times as slow is as likely as not within a factor of 3. */
+/* The variance of ln cost grows by 1 in so many calls of a site that a width has no part in, up to
+ * some most: which is when a width that was ten times as slow is as likely as not within a factor
+ * of 3. */
 #define AGES 1200.0
 #define MOST_AGE 4.0
 
@@ -77,7 +79,8 @@ unsigned lp_model_width(unsigned model)
     return 1u << model;
 }
 
-/* ---- draws --------------------------------------------------------------------------------------- */
+/* ---- draws
+ * --------------------------------------------------------------------------------------- */
 
 /* Steele, Lea and Flood (2014), SplitMix64: one more from a draw. */
 static uint64_t next_draw(uint64_t *draw)
@@ -97,7 +100,8 @@ static double next_normal(uint64_t *draw)
     return (sum - 2 * 65535.0) / 65536 * 1.7320508075688772;
 }
 
-/* ---- teams --------------------------------------------------------------------------------------- */
+/* ---- teams
+ * --------------------------------------------------------------------------------------- */
 
 /* The nearest model that has seen something, in direction `step`; LP_WIDTHS: none. */
 static unsigned nearest(struct lp_site_state *site, unsigned model, int step)
@@ -115,8 +119,8 @@ struct guess {
     double age; /* the variance that has come since it was last seen */
 };
 
-/* What has not been seen for long may have changed, and is tried again now and then: the worse it was,
- * the later. */
+/* What has not been seen for long may have changed, and is tried again now and then: the worse it
+ * was, the later. */
 static struct guess guess_known(struct lp_site_state *site, unsigned model, double ln_size)
 {
     struct lp_prediction known;
@@ -125,8 +129,8 @@ static struct guess guess_known(struct lp_site_state *site, unsigned model, doub
     return (struct guess){log(known.cost), known.uncertainty, fmin(age, MOST_AGE)};
 }
 
-/* A width that has not been tried, from those that have: what its neighbours have shown of how the site
- * scales, or else the belief. */
+/* A width that has not been tried, from those that have: what its neighbours have shown of how the
+ * site scales, or else the belief. */
 static struct guess guess_unknown(struct lp_site_state *site, unsigned model, double ln_size)
 {
     unsigned below = nearest(site, model, -1), above = nearest(site, model, +1);
@@ -164,14 +168,14 @@ static double price_of_threads(const struct lp_policy *policy, const struct lp_p
 }
 
 struct team {
-    double cost;  /* as expected, of the one that was chosen */
+    double cost; /* as expected, of the one that was chosen */
     double aged; /* a draw from what it may have become since it was last seen */
     unsigned width;
     bool trial;
 };
 
-/* The first width: half of what the user asks for, which costs a job that scales little, and not ruin
- * where a team as wide as the machine does not get all its threads at once. */
+/* The first width: half of what the user asks for, which costs a job that scales little, and not
+ * ruin where a team as wide as the machine does not get all its threads at once. */
 static unsigned first_width(unsigned widest)
 {
     unsigned top = lp_width_model(widest);
@@ -184,10 +188,11 @@ static bool is_trying(const struct lp_site_state *site)
 }
 
 /* A width that has not been tried and is worth it, as the index of its model: the widest after its
- * half, and then half of one that is no worse than twice as wide, as far as that has been seen, down
- * to one thread, which is a task. So a team that is wider than the work is good for, or than the
- * machine has room for, is found out in a few calls, and a site that scales is not tried on few
- * threads. One at a time: until its first run is over nobody knows how bad it is. LP_WIDTHS: none. */
+ * half, and then half of one that is no worse than twice as wide, as far as that has been seen,
+ * down to one thread, which is a task. So a team that is wider than the work is good for, or than
+ * the machine has room for, is found out in a few calls, and a site that scales is not tried on few
+ * threads. One at a time: until its first run is over nobody knows how bad it is. LP_WIDTHS: none.
+ */
 static unsigned untried_model(struct lp_site_state *site, double ln_size, unsigned widest)
 {
     unsigned top = lp_width_model(widest);
@@ -254,7 +259,8 @@ static struct team best_team(const struct lp_policy *policy, struct lp_site_stat
     return team;
 }
 
-/* ---- rails --------------------------------------------------------------------------------------- */
+/* ---- rails
+ * --------------------------------------------------------------------------------------- */
 
 /* Events that wait while the call runs, on average. */
 static double pressure_of(const struct lp_loop_load *loop, const struct lp_prediction *work)
@@ -297,7 +303,8 @@ static uint32_t rail(const struct lp_policy *policy, struct lp_site_state *site,
     return 0;
 }
 
-/* ---- the choice ---------------------------------------------------------------------------------- */
+/* ---- the choice
+ * ---------------------------------------------------------------------------------- */
 
 static void take(struct lp_choice *choice, uint32_t arm, uint32_t width, uint32_t reason)
 {
@@ -319,7 +326,8 @@ static void take_offload(struct lp_choice *choice, const struct lp_call *call,
 }
 
 static void take_pinned(struct lp_choice *choice, const struct lp_pin *pin,
-                        const struct lp_call *call, const struct lp_pool_load *pool, uint32_t reason)
+                        const struct lp_call *call, const struct lp_pool_load *pool,
+                        uint32_t reason)
 {
     unsigned widest = widest_of(call, pool);
     if (pin->arm == LOOMP_INLINE && call->may_inline) {
@@ -382,8 +390,8 @@ static bool is_told(const struct lp_policy *policy, struct lp_site_state *site,
     return false;
 }
 
-/* Nothing has been seen, and nobody has said anything: it is offloaded, where it does no harm. The same
- * for the first calls of what is said to be long. */
+/* Nothing has been seen, and nobody has said anything: it is offloaded, where it does no harm. The
+ * same for the first calls of what is said to be long. */
 static uint32_t is_new(struct lp_site_state *site, const struct lp_call *call)
 {
     if (call->hint == LOOMP_HINT_HIGH && site->calls < HIGH_IS_OFFLOADED) {
@@ -460,11 +468,14 @@ void lp_policy_choose(const struct lp_policy *policy, struct lp_site_state *site
         alone ? choice->work.ln_cost : guess_width(site, choice->model, call->ln_size).ln_cost;
 }
 
-/* ---- afterwards ---------------------------------------------------------------------------------- */
+/* ---- afterwards
+ * ---------------------------------------------------------------------------------- */
 
 static void vote(struct lp_habit *habit, const struct lp_choice *choice)
 {
-    enum { MOST_VOTES = 1000 }; /* so that a habit can be given up in as many calls */
+    enum {
+        MOST_VOTES = 1000
+    }; /* so that a habit can be given up in as many calls */
     if (habit->votes && habit->arm == choice->arm && habit->width == choice->width) {
         habit->votes += habit->votes < MOST_VOTES;
     } else if (habit->votes > 1) {
@@ -510,9 +521,9 @@ struct lp_lesson lp_policy_learn(const struct lp_policy *policy, struct lp_site_
         site->trying = 0;
     }
     /* What is run inline may be short, so its lesson must be; but not if it is a surprise. */
-    bool at_once = arm != LOOMP_INLINE || !(cost_ns < SURPRISE * expected_ns &&
-                                            expected_ns < SURPRISE * cost_ns);
-    lesson.changed = lp_model_learn(&site->models[model], batch, &policy->model, ln_size, cost_ns,
-                                    at_once);
+    bool at_once = arm != LOOMP_INLINE ||
+                   !(cost_ns < SURPRISE * expected_ns && expected_ns < SURPRISE * cost_ns);
+    lesson.changed =
+        lp_model_learn(&site->models[model], batch, &policy->model, ln_size, cost_ns, at_once);
     return lesson;
 }

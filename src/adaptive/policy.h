@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Where a call runs: a pure function of what is known of the site, of the loop and of the pool, and of a
- * random draw. So the tests run it in virtual time on traces. */
+/* Where a call runs: a pure function of what is known of the site, of the loop and of the pool, and
+ * of a random draw. So the tests run it in virtual time on traces. */
 #ifndef LP_ADAPTIVE_POLICY_H
 #define LP_ADAPTIVE_POLICY_H
 
@@ -12,18 +12,26 @@
 #include <stdint.h>
 
 enum {
-    LP_WIDTHS = LOOMP_SITE_MODELS, /* models of a site: of widths 1, 2, 4, ..., 1024, and up to 2048 */
-    LP_SIZE_CLASSES = 32           /* of sizes, a factor of 4 each */
+    LP_WIDTHS =
+        LOOMP_SITE_MODELS, /* models of a site: of widths 1, 2, 4, ..., 1024, and up to 2048 */
+    LP_SIZE_CLASSES = 32   /* of sizes, a factor of 4 each */
 };
 
-enum lp_mode { LP_LEARN = 0, LP_FROZEN, LP_OFF };
-enum lp_objective { LP_LATENCY = 0, LP_EFFICIENCY };
+enum lp_mode {
+    LP_LEARN = 0,
+    LP_FROZEN,
+    LP_OFF
+};
+enum lp_objective {
+    LP_LATENCY = 0,
+    LP_EFFICIENCY
+};
 
 struct lp_policy {
     enum lp_mode mode;
     enum lp_objective objective;
-    double io_weight;  /* of the delay of other events, against that of this call */
-    double budget_ns;  /* of inline work in one turn of a loop */
+    double io_weight; /* of the delay of other events, against that of this call */
+    double budget_ns; /* of inline work in one turn of a loop */
     bool gr0, gr1, gr2, gr3;
     double gr0_ns, gr0_pressure;
     double gr1_ns;
@@ -51,10 +59,10 @@ struct lp_habit {
 /* What one loop knows of a site. Zero bytes: nothing. */
 struct lp_site_state {
     struct lp_model models[LP_WIDTHS];
-    uint64_t calls;   /* decided */
+    uint64_t calls;                /* decided */
     uint64_t last_call[LP_WIDTHS]; /* the number of the last one that a model had a part in */
-    uint32_t trying;  /* 1 + the model of a width whose first run is on its way; 0: none */
-    uint64_t trying_until; /* call number: it is given up then */
+    uint32_t trying;        /* 1 + the model of a width whose first run is on its way; 0: none */
+    uint64_t trying_until;  /* call number: it is given up then */
     uint64_t blocked_until; /* call number: rail 3 speaks until then ... */
     double blocked_low, blocked_high; /* ... of ln sizes in between */
     struct lp_habit habits[LP_SIZE_CLASSES];
@@ -64,36 +72,36 @@ struct lp_site_state {
 struct lp_call {
     double ln_size;
     uint32_t hint;
-    uint32_t kind;    /* LOOMP_SERIAL, ... */
-    uint32_t width;   /* asked for; 0: all */
+    uint32_t kind;  /* LOOMP_SERIAL, ... */
+    uint32_t width; /* asked for; 0: all */
     bool may_inline;
 };
 
 /* The loop now. */
 struct lp_loop_load {
-    double ready;     /* events that wait for this turn, R */
-    double rate;      /* events per ns, lambda */
-    double spent_ns;  /* inline in this turn */
-    bool alone;       /* there is no other loop */
+    double ready;    /* events that wait for this turn, R */
+    double rate;     /* events per ns, lambda */
+    double spent_ns; /* inline in this turn */
+    bool alone;      /* there is no other loop */
 };
 
 /* The pool now. Times in ns. */
 struct lp_pool_load {
     unsigned width;
-    double submit;     /* of the loop's time, that submitting and completing take, h */
-    double to_start;   /* from the submission of a task to its start */
+    double submit;   /* of the loop's time, that submitting and completing take, h */
+    double to_start; /* from the submission of a task to its start */
     double gang_to_start;
-    double to_done;    /* from the end of the work to done */
-    double backlog;    /* SERIAL jobs that wait, per thread */
-    bool stale;        /* to_start has not been measured for long */
+    double to_done; /* from the end of the work to done */
+    double backlog; /* SERIAL jobs that wait, per thread */
+    bool stale;     /* to_start has not been measured for long */
 };
 
 struct lp_choice {
-    uint32_t arm, width, reason, model; /* model: the index of the one that learns from it */
-    uint32_t cheapest;                  /* the arm that costs least, rails or not */
-    struct lp_prediction work;          /* on one thread */
+    uint32_t arm, width, reason, model;       /* model: the index of the one that learns from it */
+    uint32_t cheapest;                        /* the arm that costs least, rails or not */
+    struct lp_prediction work;                /* on one thread */
     double inline_cost, task_cost, team_cost; /* ns, of everybody; infinite: not possible */
-    double ln_expected;                 /* of the work as it will run: for the regret, and the trace */
+    double ln_expected; /* of the work as it will run: for the regret, and the trace */
 };
 
 void lp_policy_choose(const struct lp_policy *policy, struct lp_site_state *site,
@@ -104,8 +112,8 @@ void lp_policy_choose(const struct lp_policy *policy, struct lp_site_state *site
 void lp_policy_decided(struct lp_site_state *site, const struct lp_call *call,
                        const struct lp_choice *choice);
 
-/* The work took so long, run by that arm with that model; expected: what the choice said. Whether the site has changed, and whether it
- * was a strike of rail 3. */
+/* The work took so long, run by that arm with that model; expected: what the choice said. Whether
+ * the site has changed, and whether it was a strike of rail 3. */
 struct lp_lesson {
     bool changed, strike;
 };

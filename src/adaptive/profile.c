@@ -10,10 +10,12 @@
 
 #include <string.h>
 
-_Static_assert((int)LP_PROFILE_MODELS == (int)LP_WIDTHS && (int)LP_PROFILE_CLASSES == (int)LP_SIZE_CLASSES,
+_Static_assert((int)LP_PROFILE_MODELS == (int)LP_WIDTHS &&
+                   (int)LP_PROFILE_CLASSES == (int)LP_SIZE_CLASSES,
                "files and records have the same models and classes");
 
-/* ---- reading ------------------------------------------------------------------------------------- */
+/* ---- reading
+ * ------------------------------------------------------------------------------------- */
 
 static struct lp_model model_of(const struct lp_profile_model *in)
 {
@@ -63,7 +65,8 @@ int lp_profile_load(const char *path, const char *machine)
     return lp_profile_read(path, machine, LOOMP_VERSION_STRING, load_site, NULL);
 }
 
-/* ---- writing ------------------------------------------------------------------------------------- */
+/* ---- writing
+ * ------------------------------------------------------------------------------------- */
 
 /* Where the writer is, and what it is given of a record: a copy, so that the lock is not held. */
 struct writer {
@@ -102,8 +105,8 @@ static unsigned copy_habits(const struct lp_habit *habits, struct lp_profile_hab
     unsigned count = 0;
     for (unsigned i = 0; i < LP_SIZE_CLASSES; i++) {
         if (habits[i].votes) {
-            out[count++] = (struct lp_profile_habit){i, habits[i].arm, habits[i].width,
-                                                     habits[i].votes};
+            out[count++] =
+                (struct lp_profile_habit){i, habits[i].arm, habits[i].width, habits[i].votes};
         }
     }
     return count;

@@ -95,7 +95,8 @@ int loomp_trace_read(loomp_runtime *runtime, loomp_call_fn fn, void *arg)
     return lp_adaptive_trace(fn, arg);
 }
 
-/* ---- in words ------------------------------------------------------------------------------------ */
+/* ---- in words
+ * ------------------------------------------------------------------------------------ */
 
 /* A time with a unit that suits it, three digits. */
 struct time_text {
@@ -215,11 +216,12 @@ void loomp_site_describe(const loomp_site *site, FILE *out)
     struct loomp_site_stats stats;
     read_record(record, &stats);
     double calls = stats.calls ? (double)stats.calls : 1;
-    fprintf(out, "site %s: %" PRIu64 " calls: %.1f %% inline, %.1f %% tasks, %.1f %% teams", stats.name,
-            stats.calls, 100 * (double)stats.inlined / calls, 100 * (double)stats.tasks / calls,
-            100 * (double)stats.teams / calls);
-    fprintf(out, "; rails GR0 %" PRIu64 ", GR1 %" PRIu64 ", GR2 %" PRIu64 ", GR3 %" PRIu64
-                 "; %" PRIu64 " strikes; estimated regret %s\n",
+    fprintf(out, "site %s: %" PRIu64 " calls: %.1f %% inline, %.1f %% tasks, %.1f %% teams",
+            stats.name, stats.calls, 100 * (double)stats.inlined / calls,
+            100 * (double)stats.tasks / calls, 100 * (double)stats.teams / calls);
+    fprintf(out,
+            "; rails GR0 %" PRIu64 ", GR1 %" PRIu64 ", GR2 %" PRIu64 ", GR3 %" PRIu64 "; %" PRIu64
+            " strikes; estimated regret %s\n",
             stats.railed[0], stats.railed[1], stats.railed[2], stats.railed[3], stats.strikes,
             time_text(stats.regret_s).text);
     for (unsigned i = 0; i < stats.model_count; i++) {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Owns the registry of sites, and the exchange between what a loop has learnt and what all have. Any
- * thread enters; a local is entered by its own.
+/* Owns the registry of sites, and the exchange between what a loop has learnt and what all have.
+ * Any thread enters; a local is entered by its own.
  *
- * A loop learns into its own model, and collects the same calls in a batch. When it exchanges, the batch
- * goes into the record, and the loop goes on with what the record then knows: so every call counts
- * once, wherever it ran, and no loop waits for another. */
+ * A loop learns into its own model, and collects the same calls in a batch. When it exchanges, the
+ * batch goes into the record, and the loop goes on with what the record then knows: so every call
+ * counts once, wherever it ran, and no loop waits for another. */
 #include "adaptive/site.h"
 
 #include "base/error.h"
@@ -15,9 +15,13 @@
 #include <string.h>
 
 /* Calls between exchanges: few while every call teaches much. */
-enum { FIRST_DUE = 1, MOST_DUE = 256 };
+enum {
+    FIRST_DUE = 1,
+    MOST_DUE = 256
+};
 
-/* ---- the registry -------------------------------------------------------------------------------- */
+/* ---- the registry
+ * -------------------------------------------------------------------------------- */
 
 /* Guards the adding of records; the list is read without it. */
 static pthread_mutex_t registry_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -84,8 +88,8 @@ int lp_site_record_named(const char *name, struct lp_site_record **record)
     return *record ? 0 : lp_fail(-ENOMEM, "no memory for the site `%s'", name);
 }
 
-/* A site's first private word points to its record: written by whoever uses the site first, the same
- * value by all, and for ever. */
+/* A site's first private word points to its record: written by whoever uses the site first, the
+ * same value by all, and for ever. */
 static _Atomic(struct lp_site_record *) *record_of(const loomp_site *site)
 {
     return (_Atomic(struct lp_site_record *) *)(void *)(uintptr_t)&site->private_[0];
@@ -93,16 +97,16 @@ static _Atomic(struct lp_site_record *) *record_of(const loomp_site *site)
 
 struct lp_site_record *lp_site_find(const loomp_site *site)
 {
-    struct lp_site_record *record =
-        atomic_load_explicit(record_of(site), memory_order_acquire);
+    struct lp_site_record *record = atomic_load_explicit(record_of(site), memory_order_acquire);
     return record ? record : site->name ? find(site->name) : NULL;
 }
 
 int lp_site_record(const loomp_site *site, struct lp_site_record **record)
 {
     if (site->hint > LOOMP_HINT_HIGH) {
-        return lp_fail(-EINVAL, "the hint of the site `%.80s' is %u, not LOOMP_HINT_UNKNOWN, _LOW, "
-                                "_MEDIUM or _HIGH",
+        return lp_fail(-EINVAL,
+                       "the hint of the site `%.80s' is %u, not LOOMP_HINT_UNKNOWN, _LOW, "
+                       "_MEDIUM or _HIGH",
                        site->name ? site->name : "", site->hint);
     }
     *record = atomic_load_explicit(record_of(site), memory_order_acquire);
@@ -116,7 +120,8 @@ int lp_site_record(const loomp_site *site, struct lp_site_record **record)
     return err;
 }
 
-/* ---- exchange ------------------------------------------------------------------------------------ */
+/* ---- exchange
+ * ------------------------------------------------------------------------------------ */
 
 static void merge_totals(struct lp_site_totals *all, struct lp_site_totals *new)
 {
@@ -155,8 +160,7 @@ static void exchange(struct lp_site_local *local, const struct lp_model_options 
 {
     struct lp_site_record *record = local->record;
     for (unsigned i = 0; i < LP_WIDTHS; i++) {
-        local->changed[i] |=
-            lp_model_settle(&local->state.models[i], &local->batches[i], options);
+        local->changed[i] |= lp_model_settle(&local->state.models[i], &local->batches[i], options);
         if (local->batches[i].seen) {
             lp_model_merge(&record->merged.models[i], &local->batches[i], local->changed[i],
                            options);
@@ -210,7 +214,8 @@ void lp_site_local_flush(struct lp_site_local *local, const struct lp_model_opti
     local->since = 0;
 }
 
-/* ---- rail 3 -------------------------------------------------------------------------------------- */
+/* ---- rail 3
+ * -------------------------------------------------------------------------------------- */
 
 void lp_site_local_strike(struct lp_site_local *local)
 {
@@ -218,10 +223,10 @@ void lp_site_local_strike(struct lp_site_local *local)
     pthread_mutex_lock(&record->lock);
     uint64_t strikes = atomic_load_explicit(&record->strikes, memory_order_relaxed);
     bool alone = local->strikes == strikes; /* else one that it has not heard of stays in there */
-    record->strike_low = alone ? local->state.blocked_low
-                               : fmin(record->strike_low, local->state.blocked_low);
-    record->strike_high = alone ? local->state.blocked_high
-                                : fmax(record->strike_high, local->state.blocked_high);
+    record->strike_low =
+        alone ? local->state.blocked_low : fmin(record->strike_low, local->state.blocked_low);
+    record->strike_high =
+        alone ? local->state.blocked_high : fmax(record->strike_high, local->state.blocked_high);
     atomic_store_explicit(&record->strikes, strikes + 1, memory_order_relaxed);
     if (alone) {
         local->strikes = strikes + 1; /* its own: it knows */

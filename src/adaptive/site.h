@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Sites as the process knows them: one record for each name, for ever, and what every loop has learnt
- * there put together. */
+/* Sites as the process knows them: one record for each name, for ever, and what every loop has
+ * learnt there put together. */
 #ifndef LP_ADAPTIVE_SITE_H
 #define LP_ADAPTIVE_SITE_H
 
@@ -9,7 +9,10 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-enum { LP_SITE_NAME_BYTES = 64, LP_ARMS = 4 /* of LOOMP_INLINE and so on; 0 is none */ };
+enum {
+    LP_SITE_NAME_BYTES = 64,
+    LP_ARMS = 4 /* of LOOMP_INLINE and so on; 0 is none */
+};
 
 struct lp_site_totals {
     uint64_t calls;
@@ -20,14 +23,16 @@ struct lp_site_totals {
 };
 
 struct lp_site_record {
-    /* In the order of first use. Written once, when the next one is whole (release), read by anybody. */
+    /* In the order of first use. Written once, when the next one is whole (release), read by
+     * anybody. */
     _Atomic(struct lp_site_record *) next;
     char name[LP_SITE_NAME_BYTES];
     unsigned id; /* counted from 0 */
-    /* Inline runs that were too long. Written with the lock held, looked at by every choice (relaxed:
-     * who sees it grow takes the lock). */
+    /* Inline runs that were too long. Written with the lock held, looked at by every choice
+     * (relaxed: who sees it grow takes the lock). */
     _Atomic uint64_t strikes;
-    pthread_mutex_t lock; /* guards the rest; taken now and then, by who exchanges what it has learnt */
+    pthread_mutex_t
+        lock; /* guards the rest; taken now and then, by who exchanges what it has learnt */
     struct lp_site_state merged;
     struct lp_site_totals totals;
     double strike_low, strike_high; /* ln sizes that the last strike was about */
@@ -44,13 +49,14 @@ struct lp_site_local {
     unsigned since;   /* calls that were learnt from */
     unsigned due;     /* exchange after so many */
     uint64_t strikes; /* of the record's, that it has seen */
-    bool frozen; /* its habits are the profile's, and stay */
+    bool frozen;      /* its habits are the profile's, and stay */
     uint64_t last_size;
-    double last_ln_size;    /* of that: sizes often repeat, and a logarithm takes time */
+    double last_ln_size; /* of that: sizes often repeat, and a logarithm takes time */
     struct lp_choice last;
 };
 
-/* The record of a site, made at its first use: 0, -EINVAL (its name or hint), -ENOMEM with a sentence. */
+/* The record of a site, made at its first use: 0, -EINVAL (its name or hint), -ENOMEM with a
+ * sentence. */
 int lp_site_record(const loomp_site *site, struct lp_site_record **record);
 int lp_site_record_named(const char *name, struct lp_site_record **record);
 
@@ -70,8 +76,8 @@ void lp_site_local_count(struct lp_site_local *local, const struct lp_model_opti
 /* Exchanges what is left; may wait for others that do. */
 void lp_site_local_flush(struct lp_site_local *local, const struct lp_model_options *options);
 
-/* Rail 3. Tells the other loops of a strike; before a choice: whether they have had one, and then what
- * it forbids here. */
+/* Rail 3. Tells the other loops of a strike; before a choice: whether they have had one, and then
+ * what it forbids here. */
 void lp_site_local_strike(struct lp_site_local *local);
 void lp_site_local_hear_of_strikes(struct lp_site_local *local, const struct lp_policy *policy);
 

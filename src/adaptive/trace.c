@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Owns the trace of decisions: a ring of slots, each with a version of its own, as in Boehm (2012), Can
- * seqlocks get along with programming language memory models? The words are atomic, so that a reader
- * who comes in between reads nonsense and not undefined behaviour, and throws it away. */
+/* Owns the trace of decisions: a ring of slots, each with a version of its own, as in Boehm (2012),
+ * Can seqlocks get along with programming language memory models? The words are atomic, so that a
+ * reader who comes in between reads nonsense and not undefined behaviour, and throws it away. */
 #include "adaptive/trace.h"
 
 #include "base/error.h"

@@ -8,7 +8,9 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-enum { LP_CALL_WORDS = sizeof(struct loomp_call) / sizeof(uint64_t) };
+enum {
+    LP_CALL_WORDS = sizeof(struct loomp_call) / sizeof(uint64_t)
+};
 
 _Static_assert(sizeof(struct loomp_call) % sizeof(uint64_t) == 0, "a call is whole words");
 

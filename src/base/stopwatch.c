@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Owns the rate of the time stamp counter. Entered by who starts the runtime, before its threads. */
+/* Owns the rate of the time stamp counter. Entered by who starts the runtime, before its threads.
+ */
 #include "base/stopwatch.h"
 
 #include <stdio.h>
@@ -10,7 +11,9 @@ struct lp_stopwatch lp_stopwatch;
 #if defined(__x86_64__)
 
 /* How long the counter is compared with the clock, which is read to some 20 ns. */
-enum { COMPARED_NS = 300000 };
+enum {
+    COMPARED_NS = 300000
+};
 
 struct moment {
     uint64_t ticks, ns;

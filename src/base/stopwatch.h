@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The time for measuring how long something takes, where two looks at the clock would be much of it: on
- * x86 the time stamp counter, if the kernel trusts it as its own clock, and else lp_clock_ns. Its values
- * mean something only to each other. */
+/* The time for measuring how long something takes, where two looks at the clock would be much of
+ * it: on x86 the time stamp counter, if the kernel trusts it as its own clock, and else
+ * lp_clock_ns. Its values mean something only to each other. */
 #ifndef LP_BASE_STOPWATCH_H
 #define LP_BASE_STOPWATCH_H
 
@@ -14,8 +14,8 @@ struct lp_stopwatch {
 };
 extern struct lp_stopwatch lp_stopwatch;
 
-/* Finds out, once per process, whether the counter can be used, and how fast it runs; takes less than a
- * millisecond. */
+/* Finds out, once per process, whether the counter can be used, and how fast it runs; takes less
+ * than a millisecond. */
 void lp_stopwatch_init(void);
 
 static inline uint64_t lp_stopwatch_ns(void)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Owns loomp_choose and loomp_finish, for work that the caller runs, and the words for a decision. */
+/* Owns loomp_choose and loomp_finish, for work that the caller runs, and the words for a decision.
+ */
 #include "adaptive/learner.h"
 #include "base/error.h"
 #include "base/self.h"
@@ -43,15 +44,14 @@ static void fill(loomp_decision *decision, loomp_site *site, uint64_t size,
 }
 
 /* With the runtime held. */
-static int choose(loomp_runtime *runtime, loomp_site *site, uint64_t size,
-                  loomp_decision *decision)
+static int choose(loomp_runtime *runtime, loomp_site *site, uint64_t size, loomp_decision *decision)
 {
     struct lp_request request = {
         .size = size,
         .hint = site->hint,
         .kind = site->kind,
-        .may_inline = site->kind == LOOMP_SERIAL || !lp_self.loop ||
-                      !lp_loop_is_attached(lp_self.loop),
+        .may_inline =
+            site->kind == LOOMP_SERIAL || !lp_self.loop || !lp_loop_is_attached(lp_self.loop),
         .pool = runtime->compute,
         .loop = lp_self.loop,
     };
@@ -69,9 +69,10 @@ static int choose(loomp_runtime *runtime, loomp_site *site, uint64_t size,
 int loomp_choose(loomp_runtime *runtime, loomp_site *site, uint64_t size, loomp_decision *decision)
 {
     if (!runtime || !site || !decision) {
-        return lp_fail(-EINVAL, "loomp_choose: the %s is NULL", !runtime ? "runtime"
-                                                                : !site  ? "site"
-                                                                         : "decision");
+        return lp_fail(-EINVAL, "loomp_choose: the %s is NULL",
+                       !runtime ? "runtime"
+                       : !site  ? "site"
+                                : "decision");
     }
     if (site->kind > LOOMP_GANG) {
         return lp_fail(-EINVAL, "loomp_choose: kind of the site is %u", site->kind);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Owns what a job with a site does beside being run: it is placed by the thread that submits it, its
- * times are taken by the thread that runs it, and the thread that calls done learns from them. */
+/* Owns what a job with a site does beside being run: it is placed by the thread that submits it,
+ * its times are taken by the thread that runs it, and the thread that calls done learns from them.
+ */
 #include "job/job.h"
 
 #include "base/self.h"
@@ -10,10 +11,12 @@
 #include <loomp/site.h>
 
 /* Submissions between two whose length is measured. */
-enum { MEASURED_EVERY = 16 };
+enum {
+    MEASURED_EVERY = 16
+};
 
-/* On a loop, for its own work, and not inside other work: that could go on for ever. A named pool has
- * threads for a reason of its own, and a job that may wait would stop the loop. */
+/* On a loop, for its own work, and not inside other work: that could go on for ever. A named pool
+ * has threads for a reason of its own, and a job that may wait would stop the loop. */
 static bool may_be_inline(const loomp_job *job, const loomp_pool *pool)
 {
     return lp_self.role == LP_LOOP && !lp_self.job && !(job->flags & LOOMP_MAY_WAIT) &&

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* How busy a loop is, as far as it matters to work that runs on it. Pure; used by the loop's thread. */
+/* How busy a loop is, as far as it matters to work that runs on it. Pure; used by the loop's
+ * thread. */
 #ifndef LP_LOOP_LOAD_H
 #define LP_LOOP_LOAD_H
 
 #include <math.h>
 #include <stdint.h>
 
-/* Events per ns, by two counts that fade: one over a long time, which is the more exact one, and one
- * over a short time, for bursts. */
+/* Events per ns, by two counts that fade: one over a long time, which is the more exact one, and
+ * one over a short time, for bursts. */
 struct lp_meter {
     double count, burst;
     uint64_t at_ns; /* 0: nothing yet */
@@ -35,8 +36,9 @@ static inline void lp_meter_add(struct lp_meter *meter, uint64_t now_ns, double 
     lp_meter_count(meter, events);
 }
 
-/* Work that comes in bursts meets those events that come in bursts too, not the average. The short count
- * counts where it is certain to be more than chance: a count of n that fades deviates by sqrt(n / 2). */
+/* Work that comes in bursts meets those events that come in bursts too, not the average. The short
+ * count counts where it is certain to be more than chance: a count of n that fades deviates by
+ * sqrt(n / 2). */
 static inline double lp_meter_rate(const struct lp_meter *meter)
 {
     double certain = meter->burst - 2 * sqrt(meter->burst / 2);

@@ -15,7 +15,9 @@
 #include <errno.h>
 #include <math.h>
 
-enum { MACHINE_NAME_BYTES = 128 };
+enum {
+    MACHINE_NAME_BYTES = 128
+};
 
 static double ns_of(const loomp_config *config, enum lp_key key)
 {
@@ -111,8 +113,9 @@ int loomp_profile_save(loomp_runtime *runtime, const char *path)
     }
     int err = lp_runtime_check(runtime);
     if (!err && lp_self.role != LP_PLAIN) {
-        err = lp_fail(-EDEADLK, "loomp_profile_save belongs on a plain thread: it would hold up the "
-                                "work of this one");
+        err =
+            lp_fail(-EDEADLK, "loomp_profile_save belongs on a plain thread: it would hold up the "
+                              "work of this one");
     }
     if (!err) {
         unsigned side = lp_runtime_announce_reader();

@@ -5,8 +5,8 @@
 
 #include "runtime/runtime.h"
 
-/* When the settings and the topology are known, before there are threads: 0, or what is wrong with the
- * profile. */
+/* When the settings and the topology are known, before there are threads: 0, or what is wrong with
+ * the profile. */
 int lp_start_adaptive(struct lp_parts *parts);
 
 /* When the threads run and nobody else can use them yet: measures hand-overs, if that is wanted. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Owns the measurement of hand-overs at start. The items are no jobs: they go by the ways that broadcasts
- * and posts take, which end at the same futex and the same eventfd. */
+/* Owns the measurement of hand-overs at start. The items are no jobs: they go by the ways that
+ * broadcasts and posts take, which end at the same futex and the same eventfd. */
 #include "runtime/calibrate.h"
 
 #include "adaptive/learner.h"
@@ -10,7 +10,10 @@
 #include <sched.h>
 #include <stdlib.h>
 
-enum { ROUNDS = 9, LONGEST_WAIT_NS = 2000000 };
+enum {
+    ROUNDS = 9,
+    LONGEST_WAIT_NS = 2000000
+};
 
 struct probe {
     struct lp_item item;

@@ -1,17 +1,29 @@
 /* SPDX-License-Identifier: MIT */
-/* What a decision costs: choose and finish on a loop, sizes and no sizes, beside reading the clock, an
- * empty inline job through a site, and one hand-over to the pool and back. One thread's CPU time for all
- * but the last, in rounds that alternate. */
+/* What a decision costs: choose and finish on a loop, sizes and no sizes, beside reading the clock,
+ * an empty inline job through a site, and one hand-over to the pool and back. One thread's CPU time
+ * for all but the last, in rounds that alternate. */
 #include "bench.h"
 
 #include <loomp/site.h>
 
-enum { ROUNDS = 15, CALLS = 200000, INLINE_JOBS = 20000, HAND_OVERS = 2000 };
+enum {
+    ROUNDS = 15,
+    CALLS = 200000,
+    INLINE_JOBS = 20000,
+    HAND_OVERS = 2000
+};
 
-enum row { CLOCK, CHOOSE_FINISH, CHOOSE_FINISH_SIZE, INLINE_JOB, HAND_OVER, ROWS };
+enum row {
+    CLOCK,
+    CHOOSE_FINISH,
+    CHOOSE_FINISH_SIZE,
+    INLINE_JOB,
+    HAND_OVER,
+    ROWS
+};
 
 static const char *const names[ROWS] = {
-    "clock_gettime",           "choose + finish", "choose + finish, another size each time",
+    "clock_gettime",           "choose + finish",       "choose + finish, another size each time",
     "empty job, inline, done", "empty job, pool, done",
 };
 
@@ -51,7 +63,8 @@ static void measure_choose(enum row row, loomp_site *site, uint64_t step)
     ns_of[row][round_number] = (cpu_ns() - start) / CALLS;
 }
 
-/* ---- jobs: each is submitted by the done of the one before --------------------------------------- */
+/* ---- jobs: each is submitted by the done of the one before
+ * --------------------------------------- */
 
 static loomp_site empty_site = LOOMP_SITE("empty", LOOMP_HINT_LOW);
 
@@ -114,15 +127,16 @@ static int one_round(loomp_loop *loop, void *arg)
 
 int main(void)
 {
-    runtime = bench_start((const char *const[]){"compute.threads", "1",
-                                                  "adaptive.inline_budget_us", "1e6", NULL});
+    runtime = bench_start(
+        (const char *const[]){"compute.threads", "1", "adaptive.inline_budget_us", "1e6", NULL});
     for (round_number = 0; round_number < ROUNDS; round_number++) {
         if (loomp_run_until_complete(runtime, one_round, NULL)) {
             fprintf(stderr, "%s\n", loomp_error());
             return 1;
         }
     }
-    printf("what a decision costs [ns], medians of %d rounds, and against the clock of the same run:\n",
+    printf("what a decision costs [ns], medians of %d rounds, and against the clock of the same "
+           "run:\n",
            ROUNDS);
     double clock = bench_summarise(ns_of[CLOCK], ROUNDS).p50;
     for (int row = 0; row < ROWS; row++) {

@@ -83,7 +83,7 @@ double lp_handover_gang_to_start(const struct lp_handover *handover, unsigned st
 
 bool lp_handover_is_stale(const struct lp_handover *handover, unsigned state, uint64_t now_ns)
 {
-    return now_ns - handover->measured_at[state] > STALE_NS;
+    return now_ns > handover->measured_at[state] + STALE_NS;
 }
 
 void lp_mean_learn(struct lp_mean *mean, double ns)

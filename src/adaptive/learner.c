@@ -132,6 +132,13 @@ static struct lp_learner *take_visitors(bool make)
     return visitors;
 }
 
+/* Whether it must not depend on luck where the site's calls go. */
+static bool is_told(const struct lp_site_record *record)
+{
+    return current.policy.mode == LP_FROZEN ||
+           (current.pin && current.pin(current.config, record->name).arm);
+}
+
 /* The learner for the calling thread, to be given back; NULL: there is none now. */
 static struct lp_learner *take_learner(loomp_loop *loop)
 {
@@ -154,6 +161,7 @@ static void give_learner(struct lp_learner *learner)
 void lp_adaptive_start(const struct lp_adaptive_settings *settings)
 {
     lp_stopwatch_init();
+    beliefs = (struct lp_adaptive_beliefs){0, 0, 0};
     current = *settings;
 }
 
@@ -332,7 +340,7 @@ static void count(struct lp_site_local *local, const struct lp_request *request,
 
 static uint64_t draw_of(struct lp_learner *learner)
 {
-    return learner->random += 0x9e3779b97f4a7c15u;
+    return lp_next_draw(&learner->random);
 }
 
 /* Nobody can decide now: as if there were no site. */
@@ -376,17 +384,23 @@ static void choose(struct lp_learner *learner, struct lp_site_local *local,
         .may_inline = request->may_inline,
     };
     lp_policy_choose(&current.policy, &local->state, &call, &loop, &pool, draw_of(learner), choice);
-    lp_policy_decided(&local->state, &call, choice);
+    lp_policy_decided(&current.policy, &local->state, &call, choice);
     placed->site = request->site;
     placed->ln_size = (float)call.ln_size;
     note(placed, choice, &loop, state, gang_state);
     count(local, request, choice);
+    /* Who only submits hears of what is learnt where the calls end. */
+    lp_site_local_count(local, &current.policy.model);
 }
 
 void lp_adaptive_choose(const struct lp_request *request, struct lp_placed *placed,
                         struct lp_choice *full)
 {
     struct lp_learner *learner = take_learner(request->loop);
+    while (!learner && is_told(request->site)) {
+        sched_yield();
+        learner = take_learner(request->loop);
+    }
     struct lp_site_local *local = learner ? local_of(learner, request->site) : NULL;
     if (local) {
         choose(learner, local, request, placed);

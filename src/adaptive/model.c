@@ -18,7 +18,7 @@
 #define SLOPE_DEVIATION 0.5
 
 /* A hint counts as one observation until more than so many have been seen. */
-#define HINT_HOLDS 5.0
+#define HINT_HOLDS 5
 /* Without a hint, and without any observation: anywhere from 1 us to 10 ms. */
 #define NOTHING_KNOWN_NS 100e3
 #define NOTHING_KNOWN_DEVIATION 2.0
@@ -37,7 +37,6 @@
 #define KEPT 4.0
 
 /* The ratio of one call counts no more than that. */
-#define LEAST_RATIO 2e-9
 #define MOST_RATIO 5e8
 
 #define NORMAL_P95 1.645
@@ -115,7 +114,7 @@ static void predict(const struct lp_model *model, double ln_size, double hint_ns
 {
     double line = line_at(model, ln_size);
     double uncertainty = uncertainty_at(model, ln_size);
-    if (hint_ns > 0 && model->n <= HINT_HOLDS) {
+    if (hint_ns > 0 && model->seen <= HINT_HOLDS) {
         line = (model->n * line + log(hint_ns)) / (model->n + 1);
     }
     double level = exp_of(bounded(line, log(LP_LEAST_NS), log(LP_MOST_NS)));
@@ -141,7 +140,7 @@ void lp_model_predict(struct lp_model *model, double ln_size, double hint_ns,
     if (!model->has_last || model->last_ln_size != ln_size) {
         predict(model, ln_size, hint_ns, &model->last);
         model->last_ln_size = ln_size;
-        model->has_last = model->n > HINT_HOLDS; /* a hint may be another next time */
+        model->has_last = model->seen > HINT_HOLDS; /* a hint may be another next time */
     }
     *prediction = model->last;
 }
@@ -315,7 +314,7 @@ static void learn_ratios(struct lp_model *model, double memory, const double *y,
             last = line;
         }
         double ratio = bounded(bounded(model->calls[i].cost, LP_LEAST_NS, LP_MOST_NS) * inverse,
-                               LEAST_RATIO, MOST_RATIO);
+                               LP_LEAST_RATIO, MOST_RATIO);
         ratios->sum += ratio;
         ratios->sum2 += ratio * ratio;
         learn_percentile(model, step, y[i] - line);
@@ -415,7 +414,10 @@ void lp_model_adopt(struct lp_model *model, const struct lp_model *other)
     model->waiting = 0;
 }
 
-void lp_model_restore(struct lp_model *model)
+void lp_model_restore(struct lp_model *model, double memory)
 {
+    if (model->n > memory) {
+        forget(model, memory / model->n);
+    }
     solve(model);
 }

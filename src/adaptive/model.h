@@ -74,8 +74,9 @@ bool lp_model_settle(struct lp_model *model, struct lp_model *batch,
 void lp_model_merge(struct lp_model *model, const struct lp_model *batch, bool changed,
                     const struct lp_model_options *options);
 
-/* The rest of a model of which all has been set up to `ln_p95`. */
-void lp_model_restore(struct lp_model *model);
+/* The rest of a model of which all has been set up to `ln_p95`; of so many calls no more than memory
+ * count. */
+void lp_model_restore(struct lp_model *model, double memory);
 
 /* Takes what another model knows, but not where that is in looking for a change. */
 void lp_model_adopt(struct lp_model *model, const struct lp_model *other);
@@ -83,6 +84,9 @@ void lp_model_adopt(struct lp_model *model, const struct lp_model *other);
 /* Below it costs are not told apart, and above LP_MOST_NS neither: a clock's step, a day. */
 #define LP_LEAST_NS 1.0
 #define LP_MOST_NS 1e14
+
+/* The ratio of one call counts no less, and no more than MOST_RATIO. */
+#define LP_LEAST_RATIO 2e-9
 
 /* ln size as models use it; 0 (unknown) is that of size 1. */
 double lp_ln_size(uint64_t size);

@@ -34,12 +34,15 @@ const struct lp_policy lp_policy_defaults = {
 enum {
     HIGH_IS_OFFLOADED = 3, /* calls of a site with that hint */
     TRIAL_CALLS =
-        100,          /* after which a trial that is not over is forgotten: it has been cancelled */
-    TRIAL_EVERY = 256 /* calls, of those whose alternative has not been measured for long */
+        100, /* after which a trial that is not over is forgotten: it has been cancelled */
+    TRIAL_EVERY = 256, /* calls, of those whose alternative has not been measured for long */
+    RARE_TRIAL_EVERY = 16384
 };
 
-/* A trial is not worth more than so many times the cheapest arm. */
+/* What a trial may cost, as a multiple of the cheapest arm; a rare one, that sees whether what
+ * looks so dear still is. */
 #define TRIAL_FACTOR 3.0
+#define RARE_TRIAL_FACTOR 100.0
 
 /* What k times the threads are believed to bring, before it is measured: k^SCALING, and how sure
  * that is, per ln k. */
@@ -83,7 +86,7 @@ unsigned lp_model_width(unsigned model)
  * --------------------------------------------------------------------------------------- */
 
 /* Steele, Lea and Flood (2014), SplitMix64: one more from a draw. */
-static uint64_t next_draw(uint64_t *draw)
+uint64_t lp_next_draw(uint64_t *draw)
 {
     uint64_t z = *draw += 0x9e3779b97f4a7c15u;
     z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
@@ -94,7 +97,7 @@ static uint64_t next_draw(uint64_t *draw)
 /* Nearly normal: the sum of four uniform draws of 16 bits, scaled to variance 1. */
 static double next_normal(uint64_t *draw)
 {
-    uint64_t bits = next_draw(draw);
+    uint64_t bits = lp_next_draw(draw);
     double sum = (double)(bits & 0xffff) + (double)(bits >> 16 & 0xffff) +
                  (double)(bits >> 32 & 0xffff) + (double)(bits >> 48);
     return (sum - 2 * 65535.0) / 65536 * 1.7320508075688772;
@@ -184,7 +187,8 @@ static unsigned first_width(unsigned widest)
 
 static bool is_trying(const struct lp_site_state *site)
 {
-    return site->trying && site->calls < site->trying_until;
+    return site->trying && site->models[site->trying - 1].n <= 0 &&
+           site->calls < site->trying_until; /* or another loop has seen it */
 }
 
 /* A width that has not been tried and is worth it, as the index of its model: the widest after its
@@ -390,11 +394,20 @@ static bool is_told(const struct lp_policy *policy, struct lp_site_state *site,
     return false;
 }
 
+/* The dearer it looks, the rarer: in its mean a trial costs some percent at most. */
+static bool is_time_for_trial(const struct lp_choice *choice, uint64_t draw)
+{
+    double ratio = choice->task_cost / choice->inline_cost;
+    return ratio < TRIAL_FACTOR ? draw % TRIAL_EVERY == 0
+                                : ratio < RARE_TRIAL_FACTOR && draw % RARE_TRIAL_EVERY == 0;
+}
+
 /* Nothing has been seen, and nobody has said anything: it is offloaded, where it does no harm. The
  * same for the first calls of what is said to be long. */
 static uint32_t is_new(struct lp_site_state *site, const struct lp_call *call)
 {
-    if (call->hint == LOOMP_HINT_HIGH && site->calls < HIGH_IS_OFFLOADED) {
+    if (call->hint == LOOMP_HINT_HIGH && site->calls < HIGH_IS_OFFLOADED &&
+        site->models[0].seen < HIGH_IS_OFFLOADED) {
         return LOOMP_BY_HINT;
     }
     return call->hint == LOOMP_HINT_UNKNOWN && site->models[0].n <= 0 &&
@@ -450,8 +463,7 @@ static void decide(const struct lp_policy *policy, struct lp_site_state *site,
         take_offload(choice, call, &team, call->may_inline ? LOOMP_BY_COST : LOOMP_BY_PLACE);
     } else if ((reason = rail(policy, site, call, loop, work)) != 0) {
         take_offload(choice, call, &team, reason);
-    } else if (pool->stale && draw % TRIAL_EVERY == 0 &&
-               choice->task_cost < TRIAL_FACTOR * choice->inline_cost) {
+    } else if (pool->stale && is_time_for_trial(choice, draw)) {
         take_offload(choice, call, &team, LOOMP_BY_TRIAL);
     } else {
         take(choice, LOOMP_INLINE, 1, LOOMP_BY_COST);
@@ -485,8 +497,8 @@ static void vote(struct lp_habit *habit, const struct lp_choice *choice)
     }
 }
 
-void lp_policy_decided(struct lp_site_state *site, const struct lp_call *call,
-                       const struct lp_choice *choice)
+void lp_policy_decided(const struct lp_policy *policy, struct lp_site_state *site,
+                       const struct lp_call *call, const struct lp_choice *choice)
 {
     site->calls++;
     if (choice->arm != LOOMP_INLINE && site->models[choice->model].n <= 0) {
@@ -494,7 +506,7 @@ void lp_policy_decided(struct lp_site_state *site, const struct lp_call *call,
         site->trying_until = site->calls + TRIAL_CALLS;
     }
     site->last_call[choice->model] = site->calls;
-    if (choice->reason != LOOMP_BY_PROFILE && choice->reason != LOOMP_BY_MODE) {
+    if (policy->mode == LP_LEARN) {
         vote(&site->habits[lp_size_class(call->ln_size)], choice);
     }
 }

@@ -109,8 +109,8 @@ void lp_policy_choose(const struct lp_policy *policy, struct lp_site_state *site
                       const struct lp_pool_load *pool, uint64_t draw, struct lp_choice *choice);
 
 /* The decision is made: counts it. */
-void lp_policy_decided(struct lp_site_state *site, const struct lp_call *call,
-                       const struct lp_choice *choice);
+void lp_policy_decided(const struct lp_policy *policy, struct lp_site_state *site,
+                       const struct lp_call *call, const struct lp_choice *choice);
 
 /* The work took so long, run by that arm with that model; expected: what the choice said. Whether
  * the site has changed, and whether it was a strike of rail 3. */
@@ -128,6 +128,9 @@ void lp_policy_block(const struct lp_policy *policy, struct lp_site_state *site,
 /* Which model learns from runs on so many threads, and back: the largest width it stands for. */
 unsigned lp_width_model(unsigned width);
 unsigned lp_model_width(unsigned model);
+
+/* One more from a random sequence. */
+uint64_t lp_next_draw(uint64_t *draw);
 
 /* What a hint stands for; 0: nothing. */
 double lp_hint_ns(uint32_t hint);

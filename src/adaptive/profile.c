@@ -8,6 +8,7 @@
 
 #include <loomp/version.h>
 
+#include <math.h>
 #include <string.h>
 
 _Static_assert((int)LP_PROFILE_MODELS == (int)LP_WIDTHS &&
@@ -17,7 +18,7 @@ _Static_assert((int)LP_PROFILE_MODELS == (int)LP_WIDTHS &&
 /* ---- reading
  * ------------------------------------------------------------------------------------- */
 
-static struct lp_model model_of(const struct lp_profile_model *in)
+static struct lp_model model_of(const struct lp_profile_model *in, double memory)
 {
     struct lp_model model = {
         .seen = in->seen,
@@ -28,41 +29,43 @@ static struct lp_model model_of(const struct lp_profile_model *in)
         .cxy = in->cxy,
         .cyy = in->cyy,
         .ratio_n = in->ratio_n,
-        .ratio = in->ratio,
+        .ratio = fmax(in->ratio, LP_LEAST_RATIO),
         .ratio2 = in->ratio2,
         .ln_p95 = in->ln_p95,
     };
-    lp_model_restore(&model);
+    model.ratio2 = fmax(model.ratio2, model.ratio * model.ratio); /* a mean square is no less */
+    lp_model_restore(&model, memory);
     return model;
 }
 
 static void load_site(void *arg, const struct lp_profile_site *site)
 {
+    const struct lp_load_options *options = arg;
     struct lp_site_record *record;
-    (void)arg;
     if (lp_site_record_named(site->name, &record)) {
         return;
     }
     pthread_mutex_lock(&record->lock);
     for (unsigned i = 0; i < site->model_count; i++) {
         struct lp_model *model = &record->merged.models[lp_width_model(site->models[i].width)];
-        if (!model->seen) {
-            *model = model_of(&site->models[i]);
+        if (!model->seen || options->overrides) {
+            *model = model_of(&site->models[i], options->memory);
         }
     }
     for (unsigned i = 0; i < site->habit_count; i++) {
         const struct lp_profile_habit *in = &site->habits[i];
         struct lp_habit *habit = &record->merged.habits[in->size_class];
-        if (!habit->votes) {
+        if (!habit->votes || options->overrides) {
             *habit = (struct lp_habit){in->votes, (uint16_t)in->arm, (uint16_t)in->width};
         }
     }
     pthread_mutex_unlock(&record->lock);
 }
 
-int lp_profile_load(const char *path, const char *machine)
+int lp_profile_load(const char *path, const char *machine, const struct lp_load_options *options)
 {
-    return lp_profile_read(path, machine, LOOMP_VERSION_STRING, load_site, NULL);
+    return lp_profile_read(path, machine, LOOMP_VERSION_STRING, load_site,
+                           (void *)(uintptr_t)options);
 }
 
 /* ---- writing

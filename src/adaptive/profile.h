@@ -3,9 +3,15 @@
 #ifndef LP_ADAPTIVE_PROFILE_H
 #define LP_ADAPTIVE_PROFILE_H
 
-/* Tells the records what a profile says; those that have learnt something in this process know
- * better. Returns as lp_profile_read. */
-int lp_profile_load(const char *path, const char *machine);
+#include <stdbool.h>
+
+struct lp_load_options {
+    bool overrides; /* else records that have learnt something in this process know better */
+    double memory;  /* as lp_model_options */
+};
+
+/* Tells the records what a profile says. Returns as lp_profile_read. */
+int lp_profile_load(const char *path, const char *machine, const struct lp_load_options *options);
 
 /* Writes all that the records know; what loops have not exchanged yet is missing. Returns as
  * lp_profile_write. */

@@ -55,6 +55,9 @@ int loomp_site_stats_read(const loomp_site *site, struct loomp_site_stats *stats
                        : !stats ? "result is NULL"
                                 : "result's size is not set");
     }
+    if (lp_is_forked_child()) {
+        return lp_ledger_check(&lp_tracked);
+    }
     struct lp_site_record *record = lp_site_find(site);
     if (!record) {
         return lp_fail(-ENOENT, "the site `%s' has not been used", site->name ? site->name : "");
@@ -74,7 +77,7 @@ double loomp_site_model_cost(const struct loomp_site_model *model, uint64_t size
 
 void loomp_sites_each(loomp_site_fn fn, void *arg)
 {
-    if (!fn) {
+    if (!fn || lp_is_forked_child()) {
         return;
     }
     lp_adaptive_flush_here();
@@ -92,7 +95,7 @@ int loomp_trace_read(loomp_runtime *runtime, loomp_call_fn fn, void *arg)
         return lp_fail(-EINVAL, "loomp_trace_read: the %s is NULL",
                        runtime ? "function" : "runtime");
     }
-    return lp_adaptive_trace(fn, arg);
+    return lp_is_forked_child() ? lp_ledger_check(&lp_tracked) : lp_adaptive_trace(fn, arg);
 }
 
 /* ---- in words
@@ -207,7 +210,7 @@ static void describe_model(const struct loomp_site_model *model, uint64_t least,
 
 void loomp_site_describe(const loomp_site *site, FILE *out)
 {
-    struct lp_site_record *record = site ? lp_site_find(site) : NULL;
+    struct lp_site_record *record = site && !lp_is_forked_child() ? lp_site_find(site) : NULL;
     if (!record) {
         fprintf(out, "site %s: not used yet\n", site && site->name ? site->name : "?");
         return;

@@ -70,6 +70,12 @@ void lp_ledger_finish(struct lp_ledger *ledger);
 /* Whether the runtime can be used at all: 0, -ESHUTDOWN (down), -EOWNERDEAD. */
 int lp_ledger_check(struct lp_ledger *ledger);
 
+/* Whether this is a forked child, where no lock of ours may be taken. */
+static inline bool lp_is_forked_child(void)
+{
+    return atomic_load_explicit(&lp_tracked.gate, memory_order_relaxed) == LP_GATE_CHILD;
+}
+
 /* How many entries are under way; exact only when nothing moves. */
 uint64_t lp_ledger_pending(struct lp_ledger *ledger);
 

@@ -86,6 +86,7 @@ static void run_part(struct lp_item *item)
     uint64_t fp_control = lp_fp_control();
     lp_self.job = NULL;
     lp_self.inside++;
+    lp_card_add(&lp_self.card->broadcasts);
     bool outer_broadcast = lp_self.broadcasting;
     lp_self.broadcasting = true;
     lp_fp_restore(lp_self.fp_control);

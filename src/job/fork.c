@@ -13,7 +13,7 @@ int lp_fork_check(const loomp_runtime *runtime, const char *call)
         return lp_fail(-EINVAL, "%s: the runtime is NULL", call);
     }
     int err = lp_ledger_check(&lp_tracked);
-    if (!err && lp_self.role == LP_LOOP) {
+    if (!err && lp_self.role == LP_LOOP && !lp_self.job) {
         err = lp_fail(-EDEADLK, "%s on a loop would hold up its events; use loomp_for_async, or submit "
                                 "a job, instead",
                       call);
@@ -49,7 +49,8 @@ static int enter_work(loomp_job *job)
 
 int lp_fork_enter(loomp_runtime *runtime, int (*fn)(void *arg), void *arg)
 {
-    if (lp_self.role == LP_WORKER || lp_self.role == LP_GANG) {
+    /* On a loop in an inline job, which was thought to be short enough for that. */
+    if (lp_self.role == LP_WORKER || lp_self.role == LP_GANG || lp_self.role == LP_LOOP) {
         return fn(arg);
     }
     loomp_group group;

@@ -63,6 +63,7 @@ struct __attribute__((may_alias)) lp_job_words {
     uint32_t untracked;
     /* How it runs: as the job's fields say, or as it was placed. */
     uint32_t kind, width;
+    uint64_t size; /* of the input, as it was submitted */
 };
 
 _Static_assert(sizeof(struct lp_job_words) <= sizeof(((struct loomp_job *)0)->private_) - 16,

@@ -100,7 +100,7 @@ static int run_join(void *arg)
         return join_on_gang(join);
     }
     struct loomp_pool *compute = join->runtime->compute;
-    if (lp_self.pool == compute && compute->width == 1) {
+    if (lp_self.role == LP_LOOP || (lp_self.pool == compute && compute->width == 1)) {
         return one_after_the_other(join); /* nobody else could come */
     }
     return join_on_workers(join);

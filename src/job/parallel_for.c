@@ -246,7 +246,7 @@ static int run_loop(loomp_runtime *runtime, struct loop *loop)
         unsigned most = loop->pieces < UINT_MAX ? (unsigned)loop->pieces : UINT_MAX;
         lp_gang_spread(lp_self.pool, most, take_part, loop);
     } else {
-        uint64_t wanted = helpers_wanted(runtime, loop);
+        uint64_t wanted = lp_self.role == LP_LOOP ? 0 : helpers_wanted(runtime, loop);
         if (wanted) {
             take_part_with_helpers(runtime, loop, wanted);
         } else {

@@ -43,6 +43,7 @@ bool lp_job_place(loomp_job *job, loomp_pool *pool, bool outside)
         return false; /* its name has been changed under way */
     }
     lp_adaptive_choose(&request, &words->placed, NULL);
+    words->size = job->size;
     words->kind = words->placed.arm == LOOMP_TEAM ? job->kind : LOOMP_SERIAL;
     words->width = words->placed.width;
     words->placed.started_ns = 0;
@@ -74,8 +75,12 @@ void lp_job_work_ended(struct lp_job_words *words)
     struct lp_placed *placed = &words->placed;
     if (placed->site) {
         placed->ended_ns = lp_stopwatch_ns();
-        if (placed->arm == LOOMP_INLINE) {
+        if (lp_job_is_cancelled(words)) {
+            placed->site = NULL; /* it may have ended early */
+        } else if (placed->arm == LOOMP_INLINE) {
             lp_loop_spend(lp_self.loop, (double)(placed->ended_ns - placed->started_ns));
+            /* Now, and not when done is called: the next call may come before. */
+            lp_adaptive_finish(placed, words->size, words->pool, 0);
         }
     }
 }
@@ -84,8 +89,15 @@ void lp_job_learn(const loomp_job *job)
 {
     const struct lp_job_words *words = lp_job_words((loomp_job *)(uintptr_t)job);
     const struct lp_placed *placed = &words->placed;
-    if (placed->site && placed->started_ns) {
-        bool came_back = placed->arm != LOOMP_INLINE && words->home && words->home == lp_self.loop;
-        lp_adaptive_finish(placed, job->size, words->pool, came_back ? lp_stopwatch_ns() : 0);
+    if (!placed->site || !placed->started_ns) {
+        return;
+    }
+    if (placed->arm == LOOMP_INLINE) {
+        if (words->home == lp_self.loop) {
+            lp_loop_discount(lp_self.loop);
+        }
+    } else {
+        bool came_back = words->home && words->home == lp_self.loop;
+        lp_adaptive_finish(placed, words->size, words->pool, came_back ? lp_stopwatch_ns() : 0);
     }
 }

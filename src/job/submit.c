@@ -51,6 +51,12 @@ static int check(const loomp_runtime *runtime, const loomp_job *job)
         return lp_fail(-EINVAL, "loomp_submit: job.flags has unknown bits 0x%x",
                        job->flags & ~known);
     }
+    return 0;
+}
+
+/* Makes its site known; with the gate passed, since it may take a lock. */
+static int check_site(const loomp_job *job)
+{
     struct lp_site_record *record;
     return job->site ? lp_site_record(job->site, &record) : 0;
 }
@@ -212,6 +218,7 @@ static int hand_over(loomp_runtime *runtime, loomp_job *job, loomp_pool *pool)
         announce(pool, kind, group);
         lp_job_handed_over(&placed, pool);
     } else if (may_run_here(runtime, job)) {
+        words->placed.site = NULL; /* not where it was placed: nothing to learn from */
         lp_team_run_outside(lp_job_run_for_caller, job);
     } else {
         err = overflow(runtime, job);
@@ -284,7 +291,8 @@ static int submit(loomp_runtime *runtime, loomp_job *job, bool blocking, loomp_p
                        : given     ? given
                        : job->pool ? job->pool
                                    : runtime->compute;
-    err = lp_pool_enter(pool);
+    err = check_site(job);
+    err = err ? err : lp_pool_enter(pool);
     if (!err) {
         err = enqueue(runtime, job, pool);
         lp_pool_leave(pool, err ? 2 : 1); /* this call, and a job that did not come in */
@@ -428,7 +436,8 @@ int loomp_group_then(loomp_group *group, loomp_job *job)
     if (err) {
         return err;
     }
-    err = wait_to_start(group, job);
+    err = check_site(job);
+    err = err ? err : wait_to_start(group, job);
     if (err) {
         lp_ledger_finish(ledger); /* the job */
     }

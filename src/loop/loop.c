@@ -328,15 +328,24 @@ static void on_before_sleep(struct ev_loop *ev, ev_prepare *watcher, int events)
     atomic_store_explicit(&loop->state, LOOMP_STATE_PARKED, memory_order_relaxed);
 }
 
+/* Watchers that this turn is to call, without ours: those that are pending before all others. */
+static double events_of(const loomp_loop *loop)
+{
+    unsigned own = ev_is_pending(&loop->rest) + (ev_async_pending(&loop->wake) != 0);
+    unsigned pending = ev_pending_count(loop->ev);
+    return pending > own ? pending - own : 0;
+}
+
 static void on_after_sleep(struct ev_loop *ev, ev_check *watcher, int events)
 {
+    (void)ev;
     (void)events;
     loomp_loop *loop = watcher->data;
     atomic_store_explicit(&loop->state, LOOMP_STATE_BUSY, memory_order_relaxed);
     loop->view.turn_ns = lp_stopwatch_ns();
     loop->view.spent_ns = 0;
     /* What is pending is what this turn brings: this callback comes before all others. */
-    lp_meter_add(&loop->events, loop->view.turn_ns, (double)ev_pending_count(ev));
+    lp_meter_add(&loop->events, loop->view.turn_ns, events_of(loop));
     loop->view.rate = lp_meter_rate(&loop->events);
 }
 
@@ -354,6 +363,11 @@ double lp_loop_ready(const loomp_loop *loop)
 const struct lp_loop_view *lp_loop_look(const loomp_loop *loop)
 {
     return &loop->view;
+}
+
+void lp_loop_discount(loomp_loop *loop)
+{
+    lp_meter_count(&loop->events, -1);
 }
 
 void lp_loop_spend(loomp_loop *loop, double ns)

@@ -59,7 +59,11 @@ static int load_profile(const struct lp_parts *parts, const char *machine)
     if (!*path) {
         return 0;
     }
-    int err = lp_profile_load(path, machine);
+    struct lp_load_options options = {
+        .overrides = lp_settings_choice(parts->config, LP_ADAPTIVE_MODE) == LP_FROZEN,
+        .memory = (double)lp_settings_int(parts->config, LP_ADAPTIVE_MEMORY),
+    };
+    int err = lp_profile_load(path, machine, &options);
     if (err == -ENOENT) {
         lp_log(LOOMP_LOG_INFO, "there is no profile %s yet: it is written when the runtime stops",
                path);

@@ -113,7 +113,6 @@ static void run_mail(struct lp_worker *worker)
     struct lp_item *item = lp_completions_take(&worker->mail);
     while (item) {
         struct lp_item *next = item->next;
-        lp_card_add(&worker->card.broadcasts);
 #pragma omp task if (0) firstprivate(item) default(none)
         item->run(item); /* the item may be gone from here on */
         item = next;

@@ -359,7 +359,8 @@ static void call_it(loomp_loop *loop, void *arg)
 TEST(a_strike_on_one_loop_is_heard_on_the_other_before_its_next_call)
 {
     loomp_runtime *runtime =
-        runtime_with(workers_under_test(), (const char *const[]){"io.threads", "2", NULL});
+        runtime_with(workers_under_test(), (const char *const[]){"io.threads", "2",
+                                                                 "adaptive.io_weight", "0", NULL});
     static loomp_site site = LOOMP_SITE("strikes across", LOOMP_HINT_LOW);
     struct striker cheap = {.site = &site, .cost_s = 1e-7, .calls = 1};
     struct striker strike = {.site = &site, .cost_s = 3e-3, .calls = 1};

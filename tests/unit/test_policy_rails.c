@@ -162,9 +162,11 @@ TEST(the_first_three_calls_of_a_high_site_are_offloaded)
 {
     struct scene scene = scene_of(5e3);
     scene.call.hint = LOOMP_HINT_HIGH;
-    scene.site.calls = 2;
+    scene.site.calls = scene.site.models[0].seen = 2;
     CHECK(goes(&scene, LOOMP_TASK, LOOMP_BY_HINT));
-    scene.site.calls = 3;
+    scene.site.calls = scene.site.models[0].seen = 3;
+    CHECK(goes(&scene, LOOMP_INLINE, LOOMP_BY_COST));
+    scene.site.calls = 0; /* but more are known, from a profile */
     CHECK(goes(&scene, LOOMP_INLINE, LOOMP_BY_COST));
 }
 
@@ -204,11 +206,11 @@ TEST(one_width_is_tried_at_a_time)
     }
     struct lp_choice choice = choice_in(&scene);
     CHECK(choice.arm == LOOMP_TEAM && choice.width == 8 && choice.reason == LOOMP_BY_TRIAL);
-    lp_policy_decided(&scene.site, &scene.call, &choice);
+    lp_policy_decided(&scene.policy, &scene.site, &scene.call, &choice);
     for (unsigned i = 0; i < 20; i++) {
         choice = choice_in(&scene);
         CHECK(choice.width == 4);
-        lp_policy_decided(&scene.site, &scene.call, &choice);
+        lp_policy_decided(&scene.policy, &scene.site, &scene.call, &choice);
     }
     lp_policy_learn(&scene.policy, &scene.site, NULL, LOOMP_TEAM, lp_width_model(8), 0, 1e5, 0);
     choice = choice_in(&scene);

@@ -50,8 +50,7 @@ static struct lp_learner *learners;
 static struct lp_learner *visitors;
 static _Atomic uint32_t visiting;
 
-/* ---- a learner's life
- * ---------------------------------------------------------------------------- */
+/* ---- a learner's life ------------------------------------------------------------------------ */
 
 static struct lp_learner *new_learner(loomp_loop *loop, int index)
 {
@@ -61,7 +60,8 @@ static struct lp_learner *new_learner(loomp_loop *loop, int index)
     }
     learner->loop = loop;
     learner->index = index;
-    /* Each has a sequence of its own: SplitMix64's increment, times the number of the loop. */
+    /* Each of the runtime's loops has a sequence of its own; attached ones and threads without
+     * share one. */
     learner->random = current.seed + 0x9e3779b97f4a7c15u * (uint64_t)(index + 2) * 1000003u;
     lp_trace_init(&learner->trace, current.trace); /* without memory there is no trace */
     pthread_mutex_lock(&learners_lock);
@@ -187,8 +187,7 @@ void lp_adaptive_believe(const struct lp_adaptive_beliefs *measured)
     beliefs = *measured;
 }
 
-/* ---- what it holds
- * ------------------------------------------------------------------------------- */
+/* ---- what it holds --------------------------------------------------------------------------- */
 
 static bool make_room(struct lp_learner *learner, unsigned id)
 {
@@ -253,8 +252,7 @@ static struct lp_handover *handover_of(struct lp_learner *learner, const struct 
     return &costs->handover;
 }
 
-/* ---- choosing
- * ------------------------------------------------------------------------------------ */
+/* ---- choosing -------------------------------------------------------------------------------- */
 
 /* The state for tasks, and in *gang_state that for gangs, which wait for each other. */
 static unsigned look_at_pool(struct loomp_pool *pool, bool serial,
@@ -422,8 +420,7 @@ void lp_adaptive_choose(const struct lp_request *request, struct lp_placed *plac
     }
 }
 
-/* ---- learning
- * ------------------------------------------------------------------------------------ */
+/* ---- learning -------------------------------------------------------------------------------- */
 
 static double since(uint64_t from_ns, uint64_t to_ns)
 {

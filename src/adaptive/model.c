@@ -145,8 +145,7 @@ void lp_model_predict(struct lp_model *model, double ln_size, double hint_ns,
     *prediction = model->last;
 }
 
-/* ---- learning
- * ------------------------------------------------------------------------------------ */
+/* ---- learning -------------------------------------------------------------------------------- */
 
 static void forget(struct lp_model *model, double kept)
 {

@@ -82,8 +82,7 @@ unsigned lp_model_width(unsigned model)
     return 1u << model;
 }
 
-/* ---- draws
- * --------------------------------------------------------------------------------------- */
+/* ---- draws ----------------------------------------------------------------------------------- */
 
 /* Steele, Lea and Flood (2014), SplitMix64: one more from a draw. */
 uint64_t lp_next_draw(uint64_t *draw)
@@ -103,8 +102,7 @@ static double next_normal(uint64_t *draw)
     return (sum - 2 * 65535.0) / 65536 * 1.7320508075688772;
 }
 
-/* ---- teams
- * --------------------------------------------------------------------------------------- */
+/* ---- teams ----------------------------------------------------------------------------------- */
 
 /* The nearest model that has seen something, in direction `step`; LP_WIDTHS: none. */
 static unsigned nearest(struct lp_site_state *site, unsigned model, int step)
@@ -263,8 +261,7 @@ static struct team best_team(const struct lp_policy *policy, struct lp_site_stat
     return team;
 }
 
-/* ---- rails
- * --------------------------------------------------------------------------------------- */
+/* ---- rails ----------------------------------------------------------------------------------- */
 
 /* Events that wait while the call runs, on average. */
 static double pressure_of(const struct lp_loop_load *loop, const struct lp_prediction *work)
@@ -307,8 +304,7 @@ static uint32_t rail(const struct lp_policy *policy, struct lp_site_state *site,
     return 0;
 }
 
-/* ---- the choice
- * ---------------------------------------------------------------------------------- */
+/* ---- the choice ------------------------------------------------------------------------------ */
 
 static void take(struct lp_choice *choice, uint32_t arm, uint32_t width, uint32_t reason)
 {
@@ -416,9 +412,9 @@ static uint32_t is_new(struct lp_site_state *site, const struct lp_call *call)
                : 0;
 }
 
-static void decide(const struct lp_policy *policy, struct lp_site_state *site,
-                   const struct lp_call *call, const struct lp_loop_load *loop,
-                   const struct lp_pool_load *pool, uint64_t draw, struct lp_choice *choice)
+void lp_policy_choose(const struct lp_policy *policy, struct lp_site_state *site,
+                      const struct lp_call *call, const struct lp_loop_load *loop,
+                      const struct lp_pool_load *pool, uint64_t draw, struct lp_choice *choice)
 {
     struct lp_prediction *work = &choice->work;
     struct team team = {INFINITY, INFINITY, 1, false};
@@ -470,18 +466,7 @@ static void decide(const struct lp_policy *policy, struct lp_site_state *site,
     }
 }
 
-void lp_policy_choose(const struct lp_policy *policy, struct lp_site_state *site,
-                      const struct lp_call *call, const struct lp_loop_load *loop,
-                      const struct lp_pool_load *pool, uint64_t draw, struct lp_choice *choice)
-{
-    decide(policy, site, call, loop, pool, draw, choice);
-    bool alone = choice->model == 0 || nearest(site, LP_WIDTHS, -1) == LP_WIDTHS;
-    choice->ln_expected =
-        alone ? choice->work.ln_cost : guess_width(site, choice->model, call->ln_size).ln_cost;
-}
-
-/* ---- afterwards
- * ---------------------------------------------------------------------------------- */
+/* ---- afterwards ------------------------------------------------------------------------------ */
 
 static void vote(struct lp_habit *habit, const struct lp_choice *choice)
 {

@@ -101,7 +101,6 @@ struct lp_choice {
     uint32_t cheapest;                        /* the arm that costs least, rails or not */
     struct lp_prediction work;                /* on one thread */
     double inline_cost, task_cost, team_cost; /* ns, of everybody; infinite: not possible */
-    double ln_expected; /* of the work as it will run: for the regret, and the trace */
 };
 
 void lp_policy_choose(const struct lp_policy *policy, struct lp_site_state *site,

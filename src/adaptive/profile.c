@@ -15,8 +15,7 @@ _Static_assert((int)LP_PROFILE_MODELS == (int)LP_WIDTHS &&
                    (int)LP_PROFILE_CLASSES == (int)LP_SIZE_CLASSES,
                "files and records have the same models and classes");
 
-/* ---- reading
- * ------------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 static struct lp_model model_of(const struct lp_profile_model *in, double memory)
 {
@@ -68,8 +67,7 @@ int lp_profile_load(const char *path, const char *machine, const struct lp_load_
                            (void *)(uintptr_t)options);
 }
 
-/* ---- writing
- * ------------------------------------------------------------------------------------- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 /* Where the writer is, and what it is given of a record: a copy, so that the lock is not held. */
 struct writer {

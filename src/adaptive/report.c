@@ -98,8 +98,7 @@ int loomp_trace_read(loomp_runtime *runtime, loomp_call_fn fn, void *arg)
     return lp_is_forked_child() ? lp_ledger_check(&lp_tracked) : lp_adaptive_trace(fn, arg);
 }
 
-/* ---- in words
- * ------------------------------------------------------------------------------------ */
+/* ---- in words -------------------------------------------------------------------------------- */
 
 /* A time with a unit that suits it, three digits. */
 struct time_text {

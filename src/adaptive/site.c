@@ -20,8 +20,7 @@ enum {
     MOST_DUE = 256
 };
 
-/* ---- the registry
- * -------------------------------------------------------------------------------- */
+/* ---- the registry ---------------------------------------------------------------------------- */
 
 /* Guards the adding of records; the list is read without it. */
 static pthread_mutex_t registry_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -120,8 +119,7 @@ int lp_site_record(const loomp_site *site, struct lp_site_record **record)
     return err;
 }
 
-/* ---- exchange
- * ------------------------------------------------------------------------------------ */
+/* ---- exchange -------------------------------------------------------------------------------- */
 
 static void merge_totals(struct lp_site_totals *all, struct lp_site_totals *new)
 {
@@ -214,8 +212,7 @@ void lp_site_local_flush(struct lp_site_local *local, const struct lp_model_opti
     local->since = 0;
 }
 
-/* ---- rail 3
- * -------------------------------------------------------------------------------------- */
+/* ---- rail 3 ---------------------------------------------------------------------------------- */
 
 void lp_site_local_strike(struct lp_site_local *local)
 {

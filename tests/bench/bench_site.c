@@ -63,8 +63,7 @@ static void measure_choose(enum row row, loomp_site *site, uint64_t step)
     ns_of[row][round_number] = (cpu_ns() - start) / CALLS;
 }
 
-/* ---- jobs: each is submitted by the done of the one before
- * --------------------------------------- */
+/* ---- jobs: each is submitted by the done of the one before ----------------------------------- */
 
 static loomp_site empty_site = LOOMP_SITE("empty", LOOMP_HINT_LOW);
 

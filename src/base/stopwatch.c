@@ -12,7 +12,7 @@ struct lp_stopwatch lp_stopwatch;
 
 /* How long the counter is compared with the clock, which is read to some 20 ns. */
 enum {
-    COMPARED_NS = 300000
+    COMPARED_NS = 100000
 };
 
 struct moment {

@@ -36,7 +36,7 @@ extern "C" {
 #define LOOMP_BY_PLACE 9u    /* inline is not possible: MAY_WAIT, no loop here, inside other work */
 #define LOOMP_BY_PIN 10u     /* sites.NAME.arm */
 #define LOOMP_BY_PROFILE 11u /* adaptive.mode = "frozen" */
-#define LOOMP_BY_MODE 12u    /* adaptive.mode = "off": as if the job had no site */
+#define LOOMP_BY_MODE 12u    /* adaptive.mode is "off", or "frozen" and the profile does not say */
 #define LOOMP_BY_TRIAL 13u   /* to learn what has not been tried, or not for long */
 
 /* Usually static, one for each place in the source; all zero but the name is fine. */
@@ -61,7 +61,8 @@ typedef struct loomp_site loomp_site;
 /* loomp_submit with job.site and job.size set. size: of the input, in whatever unit grows with the
  * work (bytes, rows, non-zeros); 0: unknown. Work that runs inline has run when this returns; its
  * done has not. Inline and as a task OpenMP sees a team of one, whatever the kind. Only a job for
- * `compute`, submitted on a loop and not by other work, runs inline, and only without
+ * `compute`, submitted on a loop and not by other work, runs inline (TASKS and GANG jobs on loops of
+ * loomp's own, not on attached ones), and only without
  * LOOMP_MAY_WAIT, which work that waits has to have. Threads, result: as loomp_submit; -EINVAL also
  * for a site without a name, -ENOMEM for one that is used for the first time. */
 int loomp_submit_adaptive(loomp_runtime *runtime, loomp_job *job, loomp_site *site, uint64_t size);

@@ -383,7 +383,7 @@ static bool is_told(const struct lp_policy *policy, struct lp_site_state *site,
             struct lp_pin pin = {habit->arm, habit->width};
             take_pinned(choice, &pin, call, pool, LOOMP_BY_PROFILE);
         } else {
-            as_without_site(choice, call, pool, LOOMP_BY_PROFILE);
+            as_without_site(choice, call, pool, LOOMP_BY_MODE);
         }
         return true;
     }

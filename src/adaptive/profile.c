@@ -39,7 +39,7 @@ static struct lp_model model_of(const struct lp_profile_model *in, double memory
 
 static void load_site(void *arg, const struct lp_profile_site *site)
 {
-    const struct lp_load_options *options = arg;
+    struct lp_load_options *options = arg;
     struct lp_site_record *record;
     if (lp_site_record_named(site->name, &record)) {
         return;
@@ -54,6 +54,7 @@ static void load_site(void *arg, const struct lp_profile_site *site)
     for (unsigned i = 0; i < site->habit_count; i++) {
         const struct lp_profile_habit *in = &site->habits[i];
         struct lp_habit *habit = &record->merged.habits[in->size_class];
+        options->widest = in->width > options->widest ? in->width : options->widest;
         if (!habit->votes || options->overrides) {
             *habit = (struct lp_habit){in->votes, (uint16_t)in->arm, (uint16_t)in->width};
         }
@@ -61,10 +62,10 @@ static void load_site(void *arg, const struct lp_profile_site *site)
     pthread_mutex_unlock(&record->lock);
 }
 
-int lp_profile_load(const char *path, const char *machine, const struct lp_load_options *options)
+int lp_profile_load(const char *path, const char *machine, struct lp_load_options *options)
 {
     return lp_profile_read(path, machine, LOOMP_VERSION_STRING, load_site,
-                           (void *)(uintptr_t)options);
+                           options);
 }
 
 /* ---- writing --------------------------------------------------------------------------------- */

@@ -134,10 +134,10 @@ static const char *reason_text(uint32_t reason)
         [LOOMP_BY_GR2] = "rail GR2: not short, and many events wait",
         [LOOMP_BY_GR3] = "rail GR3: such a call was too long inline not long ago",
         [LOOMP_BY_BUDGET] = "the inline budget of this turn is spent",
-        [LOOMP_BY_PLACE] = "cannot run inline here",
+        [LOOMP_BY_PLACE] = "nothing else can be done here",
         [LOOMP_BY_PIN] = "the settings say so",
         [LOOMP_BY_PROFILE] = "frozen: the profile says so",
-        [LOOMP_BY_MODE] = "adaptive.mode is off",
+        [LOOMP_BY_MODE] = "as without a site, by adaptive.mode",
         [LOOMP_BY_TRIAL] = "to learn what it costs",
     };
     return reason < sizeof texts / sizeof *texts && texts[reason] ? texts[reason] : "no reason";

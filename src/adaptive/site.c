@@ -119,6 +119,17 @@ int lp_site_record(const loomp_site *site, struct lp_site_record **record)
     return err;
 }
 
+void lp_sites_forget(void)
+{
+    for (struct lp_site_record *record = lp_site_first(); record; record = lp_site_next(record)) {
+        pthread_mutex_lock(&record->lock);
+        record->merged = (struct lp_site_state){.calls = 0};
+        record->totals = (struct lp_site_totals){.calls = 0};
+        atomic_store_explicit(&record->strikes, 0, memory_order_relaxed);
+        pthread_mutex_unlock(&record->lock);
+    }
+}
+
 /* ---- exchange -------------------------------------------------------------------------------- */
 
 static void merge_totals(struct lp_site_totals *all, struct lp_site_totals *new)

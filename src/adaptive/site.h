@@ -67,6 +67,9 @@ struct lp_site_record *lp_site_find(const loomp_site *site);
 struct lp_site_record *lp_site_first(void);
 struct lp_site_record *lp_site_next(struct lp_site_record *record);
 
+/* Forgets all that sites know; while there is no runtime. */
+void lp_sites_forget(void);
+
 /* A loop begins with what the others know; frozen: and with the habits of the profile. */
 void lp_site_local_init(struct lp_site_local *local, struct lp_site_record *record, bool frozen);
 

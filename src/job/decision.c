@@ -96,14 +96,18 @@ void loomp_finish(loomp_decision *decision)
     if (!decision || !placed_of(decision)->site) {
         return;
     }
+    struct lp_placed *placed = placed_of(decision);
+    double cost_s = decision->cost_s;
+    if (!(cost_s >= 0 && cost_s < LP_MOST_NS / 1e9)) {
+        placed->site = NULL; /* no time at all: learnt from as little as a call that is dropped */
+        return;
+    }
     /* A loop's scheduler stays as long as the loop; that of other threads ends with the runtime. */
     bool hold = !lp_self.loop;
     if (hold && lp_ledger_enter(&lp_tracked)) {
         return;
     }
-    struct lp_placed *placed = placed_of(decision);
-    double cost_s = decision->cost_s;
-    bool measured = cost_s > 0 && cost_s < LP_MOST_NS / 1e9;
+    bool measured = cost_s > 0;
     placed->ended_ns = measured ? placed->started_ns + (uint64_t)(cost_s * 1e9) : lp_stopwatch_ns();
     if (placed->arm == LOOMP_INLINE && lp_self.loop) {
         lp_loop_spend(lp_self.loop, (double)(placed->ended_ns - placed->started_ns));

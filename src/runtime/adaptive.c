@@ -53,23 +53,41 @@ static struct lp_pin pin_of(const loomp_config *config, const char *name)
                                                  : (struct lp_pin){0, 0};
 }
 
+/* Frozen decisions that the profile does not make, or not as it would, are not what was asked for. */
+static void warn_of_thaw(const struct lp_parts *parts, const char *path, int err, unsigned widest)
+{
+    unsigned threads = lp_plan_compute(&parts->plan)->count;
+    if (err) {
+        lp_log(LOOMP_LOG_WARNING,
+               "adaptive.mode is frozen, but %s%s: jobs go where they would without a site",
+               *path ? path : "adaptive.profile names no file",
+               !*path           ? ""
+               : err == -ENOENT ? " does not exist"
+                                : " is of another machine or version");
+    } else if (widest > threads) {
+        lp_log(LOOMP_LOG_WARNING,
+               "adaptive.mode is frozen, and %s has teams of up to %u threads, of which there are "
+               "only %u here: sums may differ",
+               path, widest, threads);
+    }
+}
+
 static int load_profile(const struct lp_parts *parts, const char *machine)
 {
     const char *path = lp_settings_text(parts->config, LP_ADAPTIVE_PROFILE);
-    if (!*path) {
-        return 0;
-    }
+    bool frozen = lp_settings_choice(parts->config, LP_ADAPTIVE_MODE) == LP_FROZEN;
     struct lp_load_options options = {
-        .overrides = lp_settings_choice(parts->config, LP_ADAPTIVE_MODE) == LP_FROZEN,
+        .overrides = frozen,
         .memory = (double)lp_settings_int(parts->config, LP_ADAPTIVE_MEMORY),
     };
-    int err = lp_profile_load(path, machine, &options);
-    if (err == -ENOENT) {
+    int err = *path ? lp_profile_load(path, machine, &options) : -ENOENT;
+    if (frozen && (err >= 0 || err == -ENOENT)) {
+        warn_of_thaw(parts, path, err, options.widest);
+    } else if (*path && err == -ENOENT) {
         lp_log(LOOMP_LOG_INFO, "there is no profile %s yet: it is written when the runtime stops",
                path);
-        return 0;
     }
-    return err > 0 ? 0 : err;
+    return err > 0 || err == -ENOENT ? 0 : err;
 }
 
 int lp_start_adaptive(struct lp_parts *parts)
@@ -100,9 +118,21 @@ static int store_profile(const struct lp_parts *parts, const char *path)
     return lp_profile_store(path, machine);
 }
 
+static void warn_of_unused(void *arg, const struct lp_settings_site *site)
+{
+    const loomp_site named = {.name = site->name};
+    (void)arg;
+    if (!lp_site_find(&named)) {
+        lp_log(LOOMP_LOG_WARNING, "sites.%s: no site of that name was used", site->name);
+    }
+}
+
 void lp_stop_adaptive(struct lp_parts *parts)
 {
     lp_adaptive_stop();
+    if (parts->config && parts->loops) {
+        lp_settings_each_site(parts->config, warn_of_unused, NULL);
+    }
     const char *path = parts->config ? lp_settings_text(parts->config, LP_ADAPTIVE_PROFILE) : "";
     if (*path && parts->loops && lp_adaptive_settings()->policy.mode == LP_LEARN &&
         store_profile(parts, path)) {
@@ -124,6 +154,7 @@ int loomp_profile_save(loomp_runtime *runtime, const char *path)
     if (!err) {
         unsigned side = lp_runtime_announce_reader();
         err = lp_runtime_check(runtime);
+        lp_adaptive_flush_here();
         err = err ? err : store_profile(&lp_process.parts, path);
         lp_runtime_withdraw_reader(side);
     }

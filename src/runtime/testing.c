@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Owns the running of tests of applications (<loomp/test.h>). Failures are noted on any thread and
  * reported on the thread that runs the test, because CUnit's assertions are not thread-safe. */
+#include "adaptive/site.h"
 #include "base/error.h"
 #include "base/self.h"
 #include "runtime/virtual_time.h"
@@ -73,10 +74,17 @@ static int start(loomp_runtime **runtime, const char *name,
     if (!err) {
         err = loomp_config_set_bool(config, "pin", options->pin);
     }
+    if (!err && options->virtual_time) {
+        /* What hand-overs really take would be another time in each run. */
+        err = loomp_config_set_bool(config, "adaptive.calibrate", false);
+    }
     for (const char *const *pair = options->settings; !err && pair && pair[0]; pair += 2) {
         err = loomp_config_set(config, pair[0], pair[1]);
     }
     if (!err) {
+        if (!loomp_default()) {
+            lp_sites_forget(); /* what another test has taught them */
+        }
         err = loomp_start(runtime, config);
     }
     loomp_config_free(config);

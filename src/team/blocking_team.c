@@ -43,6 +43,7 @@ static void blocking_main(void *arg)
     struct lp_thread_card *card = &pool->blocking.cards[index];
     struct lp_taker taker = {.worker = LP_NO_WORKER};
     lp_openmp_isolate_thread();
+    lp_openmp_expect_one_thread();
     lp_pool_adopt_thread(pool, LP_TEAM_BLOCKING, index);
     atomic_store_explicit(&pool->blocking.starting, 0, memory_order_seq_cst);
     while (!lp_pool_ends(pool)) {

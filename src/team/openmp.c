@@ -102,6 +102,11 @@ void lp_openmp_isolate_thread(void)
     omp_set_max_active_levels(0);
 }
 
+void lp_openmp_expect_one_thread(void)
+{
+    omp_set_num_threads(1);
+}
+
 void lp_openmp_spin_in_barriers(bool spin)
 {
     kmp_set_blocktime(spin ? user_blocktime_ms : 0);

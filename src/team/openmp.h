@@ -28,6 +28,10 @@ void lp_openmp_leave_binding_alone(void);
  * because libomp may bind a thread that it sees for the first time. */
 void lp_openmp_isolate_thread(void);
 
+/* For the same thread, inside a region or with none of its own behind it: omp_get_max_threads says what
+ * a region gets. (Of a thread that leads regions libomp would end those of its threads that are more.) */
+void lp_openmp_expect_one_thread(void);
+
 /* For a thread of the gang team, before it leaves a region of loomp's: whether it may spin while it
  * waits for the next region. One that the job's regions do not use must not: its place belongs to
  * the task team. */

@@ -328,6 +328,7 @@ void lp_worker_loop(struct loomp_pool *pool, unsigned index)
 {
     struct lp_worker *worker = &pool->workers[index];
     lp_openmp_isolate_thread();
+    lp_openmp_expect_one_thread();
     take_place(worker);
     while (!lp_pool_ends(pool)) {
         bool holds = atomic_load_explicit(&worker->busy, memory_order_relaxed); /* our own word */

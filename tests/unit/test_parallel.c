@@ -1129,7 +1129,7 @@ TEST(joins_that_cannot_be_are_refused)
     CHECK(sides[0].calls == 0 && sides[1].calls == 0);
 }
 
-/* ---- inline ------------------------------------------------------------------------------------------ */
+/* ---- inline ------------------------------------------------------------------------------------ */
 
 /* All three in a job that runs on a loop. */
 struct inline_forks {

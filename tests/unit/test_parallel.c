@@ -3,6 +3,8 @@
 #define SUITE "parallel"
 #include "recorded_job.h"
 
+#include <loomp/site.h>
+
 #include <errno.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -1125,6 +1127,86 @@ TEST(joins_that_cannot_be_are_refused)
     CHECK(loomp_stop(runtime) == 0);
     CHECK(loomp_join(runtime, one_side, &sides[0], one_side, &sides[1]) == -ESHUTDOWN);
     CHECK(sides[0].calls == 0 && sides[1].calls == 0);
+}
+
+/* ---- inline ------------------------------------------------------------------------------------ */
+
+/* All three in a job that runs on a loop. */
+struct inline_forks {
+    loomp_job job;
+    loomp_runtime *runtime;
+    struct marks marks;
+    struct reducing sum;
+    struct side sides[2];
+    pthread_t thread;
+    bool returned; /* the submission */
+    bool refused;  /* outside the job */
+};
+
+static int mark_on_this_thread(int64_t begin, int64_t end, void *arg)
+{
+    struct inline_forks *forks = arg;
+    CHECK(pthread_equal(pthread_self(), forks->thread));
+    return mark(begin, end, &forks->marks);
+}
+
+static int fork_inline(loomp_job *job)
+{
+    struct inline_forks *forks = LOOMP_CONTAINER(job, struct inline_forks, job);
+    struct marks *marks = &forks->marks;
+    CHECK(!forks->returned && loomp_loop_here() != NULL);
+    forks->thread = pthread_self();
+    marks->result =
+        loomp_for(forks->runtime, 0, marks->end, marks->grain, mark_on_this_thread, forks);
+    run_sum(forks->runtime, &forks->sum);
+    run_sides(forks->runtime, forks->sides);
+    return 0;
+}
+
+static void submit_inline_forks(loomp_loop *loop, void *arg)
+{
+    (void)loop;
+    struct inline_forks *forks = arg;
+    CHECK(loomp_submit(forks->runtime, &forks->job) == 0);
+    forks->returned = true;
+    struct side sides[2] = {{.result = 0}, {.result = 0}};
+    forks->refused =
+        loomp_for(forks->runtime, 0, 1, 1, mark_on_this_thread, forks) == -EDEADLK &&
+        loomp_for_reduce(forks->runtime, 0, 1, 1, &sum, &(double){0}, NULL) == -EDEADLK &&
+        loomp_join(forks->runtime, one_side, &sides[0], one_side, &sides[1]) == -EDEADLK;
+    CHECK(sides[0].calls == 0 && sides[1].calls == 0);
+}
+
+TEST(in_a_job_that_runs_inline_the_loop_does_all)
+{
+    static loomp_site site = LOOMP_SITE("forks inline", LOOMP_HINT_UNKNOWN);
+    loomp_runtime *runtime = runtime_with(
+        workers_under_test(), (const char *const[]){"sites.forks inline.arm", "inline", NULL});
+    if (!runtime) {
+        return;
+    }
+    struct reducing here = {.grain = 7};
+    run_sum(runtime, &here);
+    for (uint32_t i = 0; i < 9; i++) {
+        static struct inline_forks forks;
+        memset((void *)&forks, 0, sizeof forks);
+        loomp_job_init(&forks.job, fork_inline, NULL);
+        forks.job.kind = i % 3;
+        forks.job.site = &site;
+        forks.runtime = runtime;
+        forks.marks.end = 1009;
+        forks.marks.grain = forks.marks.most = 1 + i;
+        forks.sum.grain = here.grain;
+        forks.sides[i % 2].result = i > 4 ? -EDOM : 0;
+        on_loop(loomp_loop_at(runtime, 0), submit_inline_forks, &forks);
+        CHECK(loomp_wait_idle(runtime, -1) == 0);
+        CHECK(forks.marks.result == 0 && each_once(&forks.marks));
+        CHECK(forks.sum.error == 0 && forks.sum.result == here.result);
+        CHECK(pthread_equal(forks.sides[0].thread, forks.thread));
+        CHECK(pthread_equal(forks.sides[1].thread, forks.thread));
+        CHECK(forks.refused);
+    }
+    CHECK(loomp_stop(runtime) == 0);
 }
 
 int main(int argc, char **argv)

@@ -216,6 +216,29 @@ TEST(one_width_is_tried_at_a_time)
     CHECK(choice.width == 8);
 }
 
+/* Which is where it is learnt from if that is not where it was submitted. */
+TEST(a_trial_is_over_when_another_loop_has_seen_it)
+{
+    struct scene scene = scene_of(40e3);
+    struct lp_site_state other = {.calls = 0};
+    unsigned four = lp_width_model(4), eight = lp_width_model(8);
+    scene.site = other;
+    scene.call.kind = LOOMP_GANG;
+    scene.call.may_inline = false;
+    scene.pool.gang_to_start = 1e3;
+    for (unsigned i = 0; i < 10; i++) {
+        lp_policy_learn(&scene.policy, &scene.site, NULL, LOOMP_TEAM, four, 0, 1e6, 0);
+        lp_policy_learn(&scene.policy, &other, NULL, LOOMP_TEAM, eight, 0, 1e6, 0);
+    }
+    struct lp_choice choice = choice_in(&scene);
+    CHECK(choice.width == 8 && choice.reason == LOOMP_BY_TRIAL);
+    lp_policy_decided(&scene.policy, &scene.site, &scene.call, &choice);
+    CHECK(choice_in(&scene).reason != LOOMP_BY_TRIAL);
+    lp_model_adopt(&scene.site.models[eight], &other.models[eight]);
+    choice = choice_in(&scene);
+    CHECK(choice.width == 2 && choice.reason == LOOMP_BY_TRIAL);
+}
+
 /* Otherwise a job that was withdrawn while it was the trial would end all trials. */
 TEST(a_trial_that_never_ends_is_given_up)
 {

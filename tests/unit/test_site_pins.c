@@ -92,6 +92,36 @@ TEST(a_pin_ends_with_the_runtime_that_has_it)
     }
 }
 
+enum { CHOOSERS = 3, CHOICES = 50000 };
+
+static void *choose_all_the_time(void *arg)
+{
+    int *obeyed = arg;
+    static loomp_site site = LOOMP_SITE("pinned for many", LOOMP_HINT_UNKNOWN);
+    for (int i = 0; i < CHOICES; i++) {
+        loomp_decision decision;
+        *obeyed += loomp_choose(loomp_default(), &site, 8, &decision) == 0 &&
+                   decision.arm == LOOMP_INLINE && decision.reason == LOOMP_BY_PIN;
+    }
+    return NULL;
+}
+
+TEST(a_pin_holds_for_threads_that_choose_at_the_same_time)
+{
+    loomp_runtime *runtime =
+        start((const char *const[]){"sites.pinned for many.arm", "inline", NULL});
+    pthread_t threads[CHOOSERS];
+    int obeyed[CHOOSERS] = {0};
+    for (int i = 0; i < CHOOSERS; i++) {
+        CHECK(pthread_create(&threads[i], NULL, choose_all_the_time, &obeyed[i]) == 0);
+    }
+    for (int i = 0; i < CHOOSERS; i++) {
+        pthread_join(threads[i], NULL);
+        CHECK(obeyed[i] == CHOICES);
+    }
+    CHECK(loomp_stop(runtime) == 0);
+}
+
 /* ---- off ------------------------------------------------------------------------------------- */
 
 TEST(when_the_scheduler_is_off_jobs_go_where_they_would_go_without_a_site)
@@ -112,6 +142,29 @@ TEST(when_the_scheduler_is_off_jobs_go_where_they_would_go_without_a_site)
     struct loomp_site_stats stats = stats_of(&site);
     CHECK(stats.calls == 61 && stats.tasks == 21 && stats.teams == 40);
     CHECK(stats.model_count == 0); /* nothing was learnt */
+}
+
+static void choose_only(loomp_loop *loop, void *arg)
+{
+    (void)loop;
+    for (int i = 0; i < 600; i++) {
+        loomp_decision decision;
+        CHECK(loomp_choose(loomp_default(), arg, 8, &decision) == 0);
+    }
+}
+
+TEST(who_learns_nothing_tells_other_threads_of_its_calls_too)
+{
+    static loomp_site sites[] = {LOOMP_SITE("told off", LOOMP_HINT_UNKNOWN),
+                                 LOOMP_SITE("told frozen", LOOMP_HINT_UNKNOWN)};
+    for (int i = 0; i < 2; i++) {
+        loomp_runtime *runtime =
+            start((const char *const[]){"adaptive.mode", i == 0 ? "off" : "frozen", NULL});
+        on_loop(loomp_loop_at(runtime, 0), choose_only, &sites[i]);
+        CHECK(stats_of(&sites[i]).calls >= 600 - 256);
+        CHECK(loomp_stop(runtime) == 0);
+        CHECK(stats_of(&sites[i]).calls == 600);
+    }
 }
 
 /* ---- profiles -------------------------------------------------------------------------------- */
@@ -142,13 +195,13 @@ static void file_read(struct file *file)
     }
 }
 
-/* The profile with the knowledge of one site given to another of the same length of name, which this
- * process has not met. */
-static void file_write_for(const struct file *from, struct file *file, const char *old,
-                           const char *new)
+/* The profile with other words, as long as the old ones, at the first place from a site on. */
+static void file_write_edited(const struct file *from, struct file *file, const char *site,
+                              const char *old, const char *new)
 {
     strcpy(file->text, from->text);
-    char *place = strstr(file->text, old);
+    char *place = strstr(file->text, site);
+    place = place ? strstr(place, old) : NULL;
     if (CHECK(place != NULL && strlen(old) == strlen(new))) {
         memcpy(place, new, strlen(new));
     }
@@ -157,6 +210,13 @@ static void file_write_for(const struct file *from, struct file *file, const cha
         CHECK(fputs(file->text, out) >= 0);
         CHECK(fclose(out) == 0);
     }
+}
+
+/* With the knowledge of one site given to another, which this process has not met. */
+static void file_write_for(const struct file *from, struct file *file, const char *old,
+                           const char *new)
+{
+    file_write_edited(from, file, old, old, new);
 }
 
 static struct file learnt, edited, after;
@@ -238,6 +298,93 @@ TEST(frozen_does_what_the_profile_says_and_learns_nothing)
     after = edited;
     file_read(&after);
     CHECK_TEXT(after.text, edited.text); /* not written */
+    unlink(edited.path);
+}
+
+static void see_nothing(const struct loomp_site_stats *stats, void *arg)
+{
+    (void)stats;
+    (void)arg;
+}
+
+/* Looks on the loop itself, where that takes what the loop has not told yet. */
+static void look_there(loomp_loop *loop, void *arg)
+{
+    (void)loop;
+    char *text = NULL;
+    size_t bytes;
+    FILE *out = open_memstream(&text, &bytes);
+    stats_of(arg);
+    loomp_site_describe(arg, out);
+    loomp_sites_each(see_nothing, NULL);
+    fclose(out);
+    free(text);
+}
+
+TEST(frozen_goes_on_whoever_looks)
+{
+    static loomp_site site = LOOMP_SITE("cheap one 3", LOOMP_HINT_HIGH);
+    learn_a_profile();
+    file_write_for(&learnt, &edited, "cheap one 0", "cheap one 3");
+    loomp_runtime *runtime = start((const char *const[]){"adaptive.profile", edited.path,
+                                                         "adaptive.mode", "frozen", NULL});
+    for (int i = 0; i < 20; i++) {
+        struct declared calls = {&site, 10e-3, .calls = 1};
+        declare_on_loop(runtime, &calls);
+        CHECK(calls.last.arm == LOOMP_INLINE && calls.last.reason == LOOMP_BY_PROFILE);
+        on_loop(loomp_loop_at(runtime, 0), look_there, &site);
+    }
+    CHECK(loomp_stop(runtime) == 0);
+    unlink(edited.path);
+}
+
+TEST(frozen_stays_what_it_is_when_calls_must_go_elsewhere)
+{
+    static loomp_site site = LOOMP_SITE("cheap one 4", LOOMP_HINT_HIGH);
+    learn_a_profile();
+    file_write_for(&learnt, &edited, "cheap one 0", "cheap one 4");
+    loomp_runtime *runtime = start((const char *const[]){"adaptive.profile", edited.path,
+                                                         "adaptive.mode", "frozen", NULL});
+    for (int i = 0; i < 400; i++) {
+        struct site_job job;
+        site_job_init(&job, &site, LOOMP_SERIAL);
+        job.job.size = 8;
+        job.job.flags = LOOMP_MAY_WAIT;
+        run_site_job(loomp_loop_at(runtime, 0), &job);
+        CHECK(!job.inside);
+    }
+    struct declared calls = {&site, 1e-6, .calls = 10};
+    declare_on_loop(runtime, &calls);
+    CHECK(calls.arms[LOOMP_INLINE] == 10 && calls.last.reason == LOOMP_BY_PROFILE);
+    CHECK(loomp_stop(runtime) == 0);
+    unlink(edited.path);
+}
+
+TEST(frozen_follows_the_profile_of_its_start_and_not_what_the_process_knows)
+{
+    static loomp_site site = LOOMP_SITE("cheap one 5", LOOMP_HINT_UNKNOWN);
+    const char *const frozen[] = {"adaptive.profile", edited.path, "adaptive.mode", "frozen", NULL};
+    learn_a_profile();
+    loomp_runtime *runtime = start(NULL);
+    struct declared calls = {&site, 4e-3, .calls = 200};
+    declare_on_loop(runtime, &calls);
+    CHECK(calls.arms[LOOMP_TASK] == 200);
+    CHECK(loomp_stop(runtime) == 0);
+
+    file_write_for(&learnt, &edited, "cheap one 0", "cheap one 5");
+    runtime = start(frozen);
+    calls.calls = 20;
+    declare_on_loop(runtime, &calls);
+    CHECK(calls.arms[LOOMP_INLINE] == 20);
+    CHECK(calls.last.work_s > 0.9e-6 && calls.last.work_s < 1.1e-6);
+    CHECK(loomp_stop(runtime) == 0);
+
+    after = edited;
+    file_write_edited(&after, &edited, "cheap one 5", "\"inline\"", "\"task\"  ");
+    runtime = start(frozen);
+    declare_on_loop(runtime, &calls);
+    CHECK(calls.arms[LOOMP_TASK] == 20 && calls.last.reason == LOOMP_BY_PROFILE);
+    CHECK(loomp_stop(runtime) == 0);
     unlink(edited.path);
 }
 

@@ -320,6 +320,93 @@ TEST(what_starts_after_a_group_does_not_run_inline)
     CHECK(loomp_stop(runtime) == 0);
 }
 
+/* ---- calls that end elsewhere ---------------------------------------------------------------- */
+
+static void keep_latest(const struct loomp_call *call, void *arg)
+{
+    struct loomp_call *latest = arg;
+    if (call->at_s > latest->at_s) {
+        *latest = *call;
+    }
+}
+
+/* Submits jobs, on a loop or here, until one is placed by what is known of the site. */
+static bool learns(loomp_runtime *runtime, struct site_job *job, loomp_loop *from,
+                   void (*submit)(loomp_loop *loop, void *arg))
+{
+    struct site_job fresh = *job;
+    for (int i = 0; i < 2000; i++) {
+        struct loomp_call latest = {0};
+        *job = fresh;
+        if (from) {
+            on_loop(from, submit, job);
+        } else {
+            submit(NULL, job);
+        }
+        CHECK(loomp_wait_idle(runtime, PATIENCE_S) == 0);
+        CHECK(job->works == 1 && job->dones == 1);
+        CHECK(loomp_trace_read(runtime, keep_latest, &latest) >= 0);
+        if (latest.reason && latest.reason != LOOMP_BY_COLD && latest.reason != LOOMP_BY_TRIAL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static loomp_runtime *start_traced(void)
+{
+    return runtime_with(workers_under_test(), (const char *const[]){"io.threads", "2",
+                                                                    "adaptive.trace", "1", NULL});
+}
+
+TEST(a_loop_whose_jobs_are_done_on_another_learns_of_them)
+{
+    static loomp_site sites[] = {LOOMP_SITE("home elsewhere 0", LOOMP_HINT_UNKNOWN),
+                                 LOOMP_SITE("home elsewhere 1", LOOMP_HINT_UNKNOWN),
+                                 LOOMP_SITE("home elsewhere 2", LOOMP_HINT_UNKNOWN)};
+    loomp_runtime *runtime = start_traced();
+    for (uint32_t kind = LOOMP_SERIAL; kind <= LOOMP_GANG; kind++) {
+        struct site_job job;
+        site_job_init(&job, &sites[kind], kind);
+        job.job.home = loomp_loop_at(runtime, 1);
+        CHECK(learns(runtime, &job, loomp_loop_at(runtime, 0), submit_site_job_there));
+    }
+    CHECK(loomp_stop(runtime) == 0);
+}
+
+TEST(a_plain_thread_whose_jobs_are_done_on_a_loop_learns_of_them)
+{
+    static loomp_site sites[] = {LOOMP_SITE("home on a loop 0", LOOMP_HINT_UNKNOWN),
+                                 LOOMP_SITE("home on a loop 1", LOOMP_HINT_UNKNOWN),
+                                 LOOMP_SITE("home on a loop 2", LOOMP_HINT_UNKNOWN)};
+    loomp_runtime *runtime = start_traced();
+    for (uint32_t kind = LOOMP_SERIAL; kind <= LOOMP_GANG; kind++) {
+        struct site_job job;
+        site_job_init(&job, &sites[kind], kind);
+        job.job.home = loomp_loop_at(runtime, 0);
+        CHECK(learns(runtime, &job, NULL, submit_site_job_there));
+    }
+    CHECK(loomp_stop(runtime) == 0);
+}
+
+TEST(what_starts_after_a_group_is_learnt_from)
+{
+    static loomp_site sites[] = {LOOMP_SITE("after a group 0", LOOMP_HINT_UNKNOWN),
+                                 LOOMP_SITE("after a group 1", LOOMP_HINT_UNKNOWN),
+                                 LOOMP_SITE("after a group 2", LOOMP_HINT_UNKNOWN)};
+    loomp_runtime *runtime = start_traced();
+    loomp_group group;
+    loomp_group_init(&group, runtime);
+    for (uint32_t kind = LOOMP_SERIAL; kind <= LOOMP_GANG; kind++) {
+        struct site_job job;
+        site_job_init(&job, &sites[kind], kind);
+        job.arg = &group;
+        CHECK(learns(runtime, &job, loomp_loop_at(runtime, 0), submit_then));
+    }
+    loomp_group_fini(&group);
+    CHECK(loomp_stop(runtime) == 0);
+}
+
 /* ---- a job's other fields, inline ------------------------------------------------------------ */
 
 TEST(an_inline_jobs_done_runs_on_the_home_that_it_names)
@@ -392,6 +479,31 @@ TEST(inline_work_is_cancelled_from_another_thread)
     CHECK(job.inside);
     site_job_ended_well(&job, loomp_loop_at(runtime, 0));
     CHECK(loomp_stop(runtime) == 0);
+}
+
+TEST(work_that_is_cancelled_while_it_runs_teaches_nothing)
+{
+    static loomp_site sites[] = {LOOMP_SITE("cancelled inline", LOOMP_HINT_UNKNOWN),
+                                 LOOMP_SITE("cancelled task", LOOMP_HINT_UNKNOWN),
+                                 LOOMP_SITE("cancelled team", LOOMP_HINT_UNKNOWN)};
+    site_setting_count = 0;
+    for (uint32_t arm = LOOMP_INLINE; arm <= LOOMP_TEAM; arm++) {
+        pin_site(&sites[arm - 1], arm, 0);
+    }
+    loomp_runtime *runtime = runtime_with_sites(NULL);
+    for (int i = 0; i < 30; i++) {
+        struct site_job job;
+        site_job_init(&job, &sites[i % 3], i % 3 == 2 ? LOOMP_GANG : LOOMP_SERIAL);
+        job.body = cancel_itself;
+        run_site_job(loomp_loop_at(runtime, 0), &job);
+        CHECK(job.inside == (i % 3 == 0));
+        site_job_ended_well(&job, loomp_loop_at(runtime, 0));
+    }
+    CHECK(loomp_stop(runtime) == 0);
+    for (int i = 0; i < 3; i++) {
+        struct loomp_site_stats stats = stats_of(&sites[i]);
+        CHECK(stats.calls == 10 && stats.model_count == 0);
+    }
 }
 
 static void submit_and_cancel(loomp_loop *loop, void *arg)
@@ -1147,6 +1259,47 @@ TEST(one_long_inline_run_keeps_all_loops_from_the_next_hundred)
     CHECK(stats_of(&site).strikes == 1);
 }
 
+static void spin(struct site_job *self);
+
+struct strike {
+    struct site_job jobs[2];
+    bool inlined; /* the first */
+};
+
+static void submit_two(loomp_loop *loop, void *arg)
+{
+    struct strike *strike = arg;
+    struct site_job *first = &strike->jobs[0], *second = &strike->jobs[1];
+    submit_site_job_there(loop, first);
+    strike->inlined = first->works && first->inside;
+    submit_site_job_there(loop, second);
+    if (strike->inlined) {
+        CHECK(first->dones == 0);
+        CHECK(stats_of(first->job.site).strikes == 1);
+        CHECK(!(second->works && second->inside));
+    }
+}
+
+TEST(a_strike_counts_before_the_done_of_its_job)
+{
+    loomp_runtime *runtime = runtime_with(
+        workers_under_test(), (const char *const[]){"adaptive.gr3_us", "10", "adaptive.io_weight",
+                                                    "0", NULL});
+    static loomp_site site = LOOMP_SITE("strike at once", LOOMP_HINT_UNKNOWN);
+    learn_cheap(runtime, &site, 1);
+    struct strike strike = {.inlined = false};
+    for (int i = 0; i < 1000 && !strike.inlined; i++) { /* now and then a task is tried */
+        for (int j = 0; j < 2; j++) {
+            site_job_init(&strike.jobs[j], &site, LOOMP_SERIAL);
+        }
+        strike.jobs[0].body = spin;
+        on_loop(loomp_loop_at(runtime, 0), submit_two, &strike);
+        CHECK(loomp_wait_idle(runtime, PATIENCE_S) == 0);
+    }
+    CHECK(strike.inlined);
+    CHECK(loomp_stop(runtime) == 0);
+}
+
 struct two_sizes {
     loomp_site *site;
     uint64_t size;
@@ -1557,6 +1710,66 @@ TEST(the_trace_of_a_job_has_its_times)
     CHECK(call.size == 77 && call.arm == LOOMP_TASK && call.reason == LOOMP_BY_COLD);
     CHECK(call.loop == 0 && call.cost_s >= SPIN_NS / 1e9);
     CHECK(call.wait_s > 0 && call.return_s > 0);
+    CHECK(loomp_stop(runtime) == 0);
+}
+
+/* ---- after a fork ---------------------------------------------------------------------------- */
+
+static void see_any(const struct loomp_site_stats *stats, void *arg)
+{
+    (void)stats;
+    ++*(int *)arg;
+}
+
+static void see_any_call(const struct loomp_call *call, void *arg)
+{
+    (void)call;
+    ++*(int *)arg;
+}
+
+/* Of the refusals that a forked child expects, how many are missing, as bits. */
+static int refusals_missing(loomp_runtime *runtime, loomp_site *known)
+{
+    static loomp_site new = LOOMP_SITE("new in a child", LOOMP_HINT_UNKNOWN);
+    struct loomp_site_stats stats = {.size = sizeof stats};
+    struct site_job job;
+    loomp_group group;
+    char *text = NULL;
+    size_t bytes;
+    int seen = 0, missing = 0;
+    loomp_group_init(&group, runtime);
+    site_job_init(&job, &new, LOOMP_SERIAL);
+    missing |= loomp_submit(runtime, &job.job) == -EOWNERDEAD ? 0 : 1;
+    missing |= loomp_group_then(&group, &job.job) == -EOWNERDEAD ? 0 : 2;
+    missing |= lp_site_find(&new) == NULL ? 0 : 4; /* that would have taken a lock */
+    missing |= loomp_site_stats_read(known, &stats) == -EOWNERDEAD ? 0 : 8;
+    missing |= loomp_trace_read(runtime, see_any_call, &seen) == -EOWNERDEAD ? 0 : 16;
+    loomp_sites_each(see_any, &seen);
+    missing |= seen == 0 ? 0 : 32;
+    FILE *out = open_memstream(&text, &bytes);
+    loomp_site_describe(known, out);
+    fclose(out);
+    missing |= strstr(text, "not used yet") ? 0 : 64;
+    return missing;
+}
+
+TEST(a_forked_child_is_refused_and_waits_for_no_lock_of_a_site)
+{
+    loomp_runtime *runtime = runtime_under_test();
+    static loomp_site site = LOOMP_SITE("forked", LOOMP_HINT_LOW);
+    declare_call(&site, 1, 1e-6, NULL);
+    struct lp_site_record *record = lp_site_find(&site);
+    fflush(NULL);
+    pthread_mutex_lock(&record->lock); /* as another thread may have it at any time */
+    pid_t child = fork();
+    if (child == 0) {
+        alarm(PATIENCE_S);
+        _exit(refusals_missing(runtime, &site));
+    }
+    pthread_mutex_unlock(&record->lock);
+    int status = -1;
+    CHECK(child > 0 && waitpid(child, &status, 0) == child);
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
     CHECK(loomp_stop(runtime) == 0);
 }
 

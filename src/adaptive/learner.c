@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/self.h"
 #include "base/stopwatch.h"
+#include "base/thread.h"
 #include "loop/loop.h"
 
 #include <errno.h>
@@ -288,6 +289,21 @@ static void look_at_loop(const struct lp_request *request, struct lp_loop_load *
     }
 }
 
+/* What is so much longer than expected, and long enough for the kernel to have a part in it, is
+ * looked at twice. What other programs take is no cost of the work, and would be no smaller
+ * elsewhere: on a busy machine one such call in hundreds would rule the second moment. */
+#define SUSPECT 4.0F
+enum {
+    SUSPECT_NS = 100000
+};
+
+void lp_adaptive_ended(struct lp_placed *placed)
+{
+    uint64_t cost_ns = placed->ended_ns - placed->started_ns;
+    placed->disturbed = cost_ns > SUSPECT_NS && (float)cost_ns > SUSPECT * placed->work &&
+                        lp_thread_was_preempted();
+}
+
 static void note(struct lp_placed *placed, const struct lp_choice *choice,
                  const struct lp_loop_load *loop, unsigned state, unsigned gang_state)
 {
@@ -429,10 +445,19 @@ static double since(uint64_t from_ns, uint64_t to_ns)
 
 static void learn_cost(struct lp_site_local *local, const struct lp_placed *placed)
 {
-    struct lp_lesson lesson = lp_policy_learn(
-        &current.policy, &local->state, &local->batches[placed->model], placed->arm, placed->model,
-        (double)placed->ln_size, since(placed->started_ns, placed->ended_ns), (double)placed->work);
-    local->changed[placed->model] |= lesson.changed;
+    double ln_size = (double)placed->ln_size;
+    double cost_ns = since(placed->started_ns, placed->ended_ns);
+    struct lp_lesson lesson = {.changed = false};
+    if (placed->disturbed) {
+        /* Nothing is learnt of the cost; but a loop that was held up was held up. */
+        lesson.strike =
+            lp_policy_is_strike(&current.policy, &local->state, placed->arm, ln_size, cost_ns);
+    } else {
+        lesson =
+            lp_policy_learn(&current.policy, &local->state, &local->batches[placed->model],
+                            placed->arm, placed->model, ln_size, cost_ns, (double)placed->work);
+        local->changed[placed->model] |= lesson.changed;
+    }
     if (lesson.strike) {
         lp_site_local_strike(local);
     }

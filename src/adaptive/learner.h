@@ -51,6 +51,7 @@ struct lp_placed {
     float ready, rate;                             /* of the loop; events per ns */
     uint16_t width;
     uint8_t arm, reason, model, state; /* state: the pool's */
+    uint8_t disturbed; /* it took longer than it costs: others had the CPU meanwhile */
 };
 
 /* Decides. full: NULL, or where the whole choice goes. When nobody can decide (no memory, or
@@ -58,6 +59,9 @@ struct lp_placed {
  * NULL. */
 void lp_adaptive_choose(const struct lp_request *request, struct lp_placed *placed,
                         struct lp_choice *full);
+
+/* The work has ended, on this thread, at placed->ended_ns: finds out whether it was disturbed. */
+void lp_adaptive_ended(struct lp_placed *placed);
 
 /* The call is over; placed->site is not NULL, and the times are set (of work that was not handed
  * over, submitted_ns is started_ns). pool: that it was handed to; NULL: none. done_ns: now, on the

@@ -506,14 +506,21 @@ void lp_policy_block(const struct lp_policy *policy, struct lp_site_state *site,
     site->blocked_until = site->calls + policy->gr3_calls;
 }
 
+bool lp_policy_is_strike(const struct lp_policy *policy, struct lp_site_state *site, uint32_t arm,
+                         double ln_size, double cost_ns)
+{
+    bool strike = arm == LOOMP_INLINE && cost_ns > policy->gr3_ns;
+    if (strike) {
+        lp_policy_block(policy, site, ln_size, ln_size);
+    }
+    return strike;
+}
+
 struct lp_lesson lp_policy_learn(const struct lp_policy *policy, struct lp_site_state *site,
                                  struct lp_model *batch, uint32_t arm, uint32_t model,
                                  double ln_size, double cost_ns, double expected_ns)
 {
-    struct lp_lesson lesson = {.strike = arm == LOOMP_INLINE && cost_ns > policy->gr3_ns};
-    if (lesson.strike) {
-        lp_policy_block(policy, site, ln_size, ln_size);
-    }
+    struct lp_lesson lesson = {.strike = lp_policy_is_strike(policy, site, arm, ln_size, cost_ns)};
     if (model + 1 == site->trying) {
         site->trying = 0;
     }

@@ -116,6 +116,8 @@ void lp_policy_decided(const struct lp_policy *policy, struct lp_site_state *sit
 struct lp_lesson {
     bool changed, strike;
 };
+bool lp_policy_is_strike(const struct lp_policy *policy, struct lp_site_state *site, uint32_t arm,
+                         double ln_size, double cost_ns);
 struct lp_lesson lp_policy_learn(const struct lp_policy *policy, struct lp_site_state *site,
                                  struct lp_model *batch, uint32_t arm, uint32_t model,
                                  double ln_size, double cost_ns, double expected_ns);

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -160,4 +161,16 @@ uintptr_t lp_thread_stack_low(void)
     int err = pthread_attr_getstack(&attributes, &lowest, &bytes);
     pthread_attr_destroy(&attributes);
     return err ? 0 : (uintptr_t)lowest + bytes / 8;
+}
+
+bool lp_thread_was_preempted(void)
+{
+    static _Thread_local long before = -1;
+    struct rusage usage;
+    if (getrusage(RUSAGE_THREAD, &usage)) {
+        return false;
+    }
+    bool was = before >= 0 && usage.ru_nivcsw > before;
+    before = usage.ru_nivcsw;
+    return was;
 }

@@ -5,6 +5,7 @@
 #ifndef LP_BASE_THREAD_H
 #define LP_BASE_THREAD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -27,5 +28,9 @@ int lp_thread_tid(void);
 
 /* The address below which an eighth of the calling thread's stack is left; 0 if it cannot be said. */
 uintptr_t lp_thread_stack_low(void);
+
+/* Whether the kernel has put the calling thread aside for another since this was last asked of it (the
+ * first time: false, nobody knows). A system call: for what is rare. */
+bool lp_thread_was_preempted(void);
 
 #endif

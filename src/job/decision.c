@@ -109,6 +109,10 @@ void loomp_finish(loomp_decision *decision)
     }
     bool measured = cost_s > 0;
     placed->ended_ns = measured ? placed->started_ns + (uint64_t)(cost_s * 1e9) : lp_stopwatch_ns();
+    placed->disturbed = 0;
+    if (!measured) {
+        lp_adaptive_ended(placed);
+    }
     if (placed->arm == LOOMP_INLINE && lp_self.loop) {
         lp_loop_spend(lp_self.loop, (double)(placed->ended_ns - placed->started_ns));
     }

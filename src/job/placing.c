@@ -75,6 +75,7 @@ void lp_job_work_ended(struct lp_job_words *words)
     struct lp_placed *placed = &words->placed;
     if (placed->site) {
         placed->ended_ns = lp_stopwatch_ns();
+        lp_adaptive_ended(placed);
         if (lp_job_is_cancelled(words)) {
             placed->site = NULL; /* it may have ended early */
         } else if (placed->arm == LOOMP_INLINE) {
@@ -92,12 +93,11 @@ void lp_job_learn(const loomp_job *job)
     if (!placed->site || !placed->started_ns) {
         return;
     }
-    if (placed->arm == LOOMP_INLINE) {
-        if (words->home == lp_self.loop) {
-            lp_loop_discount(lp_self.loop);
-        }
-    } else {
-        bool came_back = words->home && words->home == lp_self.loop;
+    bool came_back = words->home && words->home == lp_self.loop;
+    if (came_back) {
+        lp_loop_discount(lp_self.loop);
+    }
+    if (placed->arm != LOOMP_INLINE) {
         lp_adaptive_finish(placed, words->size, words->pool, came_back ? lp_stopwatch_ns() : 0);
     }
 }

@@ -328,7 +328,7 @@ static void on_before_sleep(struct ev_loop *ev, ev_prepare *watcher, int events)
     atomic_store_explicit(&loop->state, LOOMP_STATE_PARKED, memory_order_relaxed);
 }
 
-/* Watchers that this turn is to call, without ours: those that are pending before all others. */
+/* Callbacks that this turn is still to call, without ours. */
 static double events_of(const loomp_loop *loop)
 {
     unsigned own = ev_is_pending(&loop->rest) + (ev_async_pending(&loop->wake) != 0);
@@ -352,12 +352,11 @@ static void on_after_sleep(struct ev_loop *ev, ev_check *watcher, int events)
 double lp_loop_ready(const loomp_loop *loop)
 {
     enum { COUNTED = 8 }; /* completions: more of them make no difference */
-    unsigned waiting = ev_pending_count(loop->ev);
     unsigned batch = 0;
     for (struct lp_item *item = loop->batch; item && batch < COUNTED; item = item->next) {
         batch++;
     }
-    return waiting + batch;
+    return events_of(loop) + batch;
 }
 
 const struct lp_loop_view *lp_loop_look(const loomp_loop *loop)

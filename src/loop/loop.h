@@ -70,8 +70,8 @@ struct lp_loop_view {
 };
 const struct lp_loop_view *lp_loop_look(const loomp_loop *loop);
 
-/* The completion that runs is no event from outside: what the loop's own inline work brings. On its
- * thread. */
+/* The completion that runs is no event from outside, but what placing a job has brought: it would not
+ * be there had that been placed elsewhere. On its thread. */
 void lp_loop_discount(loomp_loop *loop);
 
 /* So much of the turn was spent on work that has been run inline. On its thread. */

@@ -283,8 +283,11 @@ static void look_at_loop(const struct lp_request *request, struct lp_loop_load *
     *now_ns = 0;
     if (request->loop) {
         const struct lp_loop_view *view = lp_loop_look(request->loop);
-        *load = (struct lp_loop_load){lp_loop_ready(request->loop), view->rate, view->spent_ns,
-                                      view->alone};
+        *load = (struct lp_loop_load){.ready = lp_loop_ready(request->loop),
+                                      .rate = view->rate,
+                                      .busy = view->busy,
+                                      .spent_ns = view->spent_ns,
+                                      .alone = view->alone};
         *now_ns = view->turn_ns;
     }
 }

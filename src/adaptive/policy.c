@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Owns the decision. What an arm costs is what it costs everybody, in ns:
  *
- *   inline   E[c] + io_weight (E[c] R + lambda E[c^2] / 2)
+ *   inline   E[c] + io_weight (E[c] R + lambda E[c^2] / 2) / (1 - rho)
  *   task     E[c] + h (1 + R) + to_start + to_done
  *   team(w)  E[c_w] (1 + price (w - 1)) + h (1 + R) + gang_to_start + to_done
  *
@@ -62,6 +62,9 @@ enum {
  * of 3. */
 #define AGES 1200.0
 #define MOST_AGE 4.0
+
+/* A loop that never sleeps is taken for one that sleeps so much: there is always an end to it. */
+#define LEAST_IDLE 0.05
 
 #define LN2 0.6931471805599453
 
@@ -275,6 +278,14 @@ static bool is_blocked(struct lp_site_state *site, double ln_size)
            ln_size <= site->blocked_high + LN2;
 }
 
+/* Who is delayed delays who comes after: on a loop that works a part rho of the time a delay goes
+ * on to 1 / (1 - rho) events for each that it meets, as in any queue (Kleinrock 1975, the M/G/1
+ * busy period). */
+static double stretch(const struct lp_loop_load *loop)
+{
+    return 1 / fmax(1 - loop->busy, LEAST_IDLE);
+}
+
 /* What forbids to run it inline; 0: nothing. Who weighs the events higher has narrower rails. */
 static uint32_t rail(const struct lp_policy *policy, struct lp_site_state *site,
                      const struct lp_call *call, const struct lp_loop_load *loop,
@@ -431,7 +442,7 @@ void lp_policy_choose(const struct lp_policy *policy, struct lp_site_state *site
         *work = (struct lp_prediction){guess.ln_cost, guess.variance, cost, cost * cost * spread,
                                        cost * exp(1.645 * sqrt(guess.variance))};
     }
-    double harm = work->cost * loop->ready + loop->rate * work->cost2 / 2;
+    double harm = (work->cost * loop->ready + loop->rate * work->cost2 / 2) * stretch(loop);
     choice->inline_cost = call->may_inline ? work->cost + policy->io_weight * harm : INFINITY;
     choice->task_cost = work->cost + offload + pool->to_start;
     if (team.trial) {

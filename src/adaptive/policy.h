@@ -81,6 +81,7 @@ struct lp_call {
 struct lp_loop_load {
     double ready;    /* events that wait for this turn, R */
     double rate;     /* events per ns, lambda */
+    double busy;     /* part of the time that the loop works, rho */
     double spent_ns; /* inline in this turn */
     bool alone;      /* there is no other loop */
 };

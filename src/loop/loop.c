@@ -65,6 +65,7 @@ struct loomp_loop {
     bool holds_reference;
     struct lp_meter events;
     struct lp_loop_view view;
+    uint64_t asleep_ns; /* of lp_stopwatch_ns: when it last went to sleep */
     struct lp_loop_options options;
     lp_thread *thread;
     pthread_t owner;
@@ -326,6 +327,18 @@ static void on_before_sleep(struct ev_loop *ev, ev_prepare *watcher, int events)
     (void)events;
     loomp_loop *loop = watcher->data;
     atomic_store_explicit(&loop->state, LOOMP_STATE_PARKED, memory_order_relaxed);
+    loop->asleep_ns = lp_stopwatch_ns();
+}
+
+/* A turn has gone by, and a sleep: the longer both, the more they say. */
+static void count_turn(loomp_loop *loop, uint64_t now_ns)
+{
+    uint64_t from_ns = loop->view.turn_ns, asleep_ns = loop->asleep_ns;
+    if (from_ns && asleep_ns >= from_ns && now_ns > asleep_ns) {
+        double all = (double)(now_ns - from_ns);
+        double part = (double)(asleep_ns - from_ns) / all;
+        loop->view.busy += (part - loop->view.busy) * all / (all + LP_METER_NS);
+    }
 }
 
 /* Callbacks that this turn is still to call, without ours. */
@@ -342,7 +355,9 @@ static void on_after_sleep(struct ev_loop *ev, ev_check *watcher, int events)
     (void)events;
     loomp_loop *loop = watcher->data;
     atomic_store_explicit(&loop->state, LOOMP_STATE_BUSY, memory_order_relaxed);
-    loop->view.turn_ns = lp_stopwatch_ns();
+    uint64_t now_ns = lp_stopwatch_ns();
+    count_turn(loop, now_ns);
+    loop->view.turn_ns = now_ns;
     loop->view.spent_ns = 0;
     /* What is pending is what this turn brings: this callback comes before all others. */
     lp_meter_add(&loop->events, loop->view.turn_ns, events_of(loop));

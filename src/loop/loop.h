@@ -63,6 +63,7 @@ double lp_loop_ready(const loomp_loop *loop);
 
 /* How busy it is otherwise; goes on being so. On its thread. */
 struct lp_loop_view {
+    double busy;      /* part of the time, lately, that it did not sleep: 0 to 1 */
     double rate;      /* events per ns, lately */
     double spent_ns;  /* lp_loop_spend in this turn */
     uint64_t turn_ns; /* of lp_stopwatch_ns: when the turn began, or a little before */

@@ -97,7 +97,7 @@ enum { SITE_SETTINGS = 128 };
 
 /* Of all runtimes that a test program starts from now on. */
 static struct {
-    char key[96], value[16];
+    char key[192], value[16];
 } site_settings[SITE_SETTINGS];
 static int site_setting_count;
 

@@ -19,7 +19,8 @@
 
 enum {
     MOST_POOLS = 16,
-    PATIENCE = 32 /* looks */
+    PATIENCE = 32, /* looks */
+    MOST_YIELDS = 100000
 };
 
 struct pool_costs {
@@ -414,9 +415,10 @@ void lp_adaptive_choose(const struct lp_request *request, struct lp_placed *plac
                         struct lp_choice *full)
 {
     struct lp_learner *learner = take_learner(request->loop);
-    while (!learner && is_told(request->site)) {
+    /* Without memory there will be none however long one waits. */
+    for (int i = 0; !learner && !request->loop && i < MOST_YIELDS && is_told(request->site); i++) {
         sched_yield();
-        learner = take_learner(request->loop);
+        learner = take_learner(NULL);
     }
     struct lp_site_local *local = learner ? local_of(learner, request->site) : NULL;
     if (local) {

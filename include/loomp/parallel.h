@@ -17,13 +17,15 @@ typedef int (*loomp_for_fn)(int64_t begin, int64_t end, void *arg);
 /* Calls body for consecutive chunks of `grain` indices (the last may be shorter) that cover begin to
  * end, each once, on the threads of `compute`, several at a time. grain 0: range / (8 x threads), at
  * least 1, and more where calls with the same body have shown that such a chunk takes less than 2 us; a
- * range of less than 50 us is then done by the caller. (Of loomp_for_reduce always the former.) An error keeps chunks that have not begun from beginning. begin >= end does nothing.
+ * range of less than 50 us is then done by the caller. (Of loomp_for_reduce always the former.) An
+ * error keeps chunks that have not begun from beginning. begin >= end does nothing.
  *
  * On a plain thread, and in a job of a blocking pool, it blocks. In other SERIAL jobs the caller does
  * chunks too. In a GANG job, between its regions, and in a TASKS job and its tasks it runs on their
- * team. Inside a region of a GANG the caller does all chunks. Returns 0 or the first error (of body;
- * -ECANCELED when the job around it is cancelled and not all chunks have begun); -EDEADLK on a loop:
- * use loomp_for_async; -EINVAL, -EAGAIN, -ESHUTDOWN, -EOWNERDEAD. Allocates nothing once warm. */
+ * team. Inside a region of a GANG, and in a job that runs inline on a loop (loomp/site.h), the caller
+ * does all chunks. Returns 0 or the first error (of body;
+ * -ECANCELED when the job around it is cancelled and not all chunks have begun); -EDEADLK on a
+ * loop elsewhere: use loomp_for_async; -EINVAL, -EAGAIN, -ESHUTDOWN, -EOWNERDEAD. Allocates nothing once warm. */
 int loomp_for(loomp_runtime *runtime, int64_t begin, int64_t end, int64_t grain, loomp_for_fn body,
               void *arg);
 
@@ -54,9 +56,9 @@ int loomp_for_reduce(loomp_runtime *runtime, int64_t begin, int64_t end, int64_t
                      const struct loomp_reduction *reduction, void *result, void *arg);
 
 /* Calls f(f_arg) and g(g_arg) and returns when both have returned: at the same time if a thread has
- * time for the second, one after the other if not. On a team thread f runs here. Nests to any depth.
+ * time for the second, one after the other if not, and in a job that runs inline on a loop. On a team thread f runs here. Nests to any depth.
  * Blocks. Returns f's result if it is not 0, or else g's; -ECANCELED (the job around it was cancelled,
- * or loomp_stop_now came, before g had begun); -EDEADLK on a loop; -EINVAL, -EAGAIN (queue_limit, not
+ * or loomp_stop_now came, before g had begun); -EDEADLK on a loop elsewhere; -EINVAL, -EAGAIN (queue_limit, not
  * on a team thread), -ESHUTDOWN, -EOWNERDEAD; then neither was called. */
 int loomp_join(loomp_runtime *runtime, int (*f)(void *arg), void *f_arg, int (*g)(void *arg),
                void *g_arg);

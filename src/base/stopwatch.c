@@ -36,7 +36,8 @@ static struct moment both_clocks(void)
     return best;
 }
 
-/* The kernel has looked at the counters of all CPUs, and goes on doing so. */
+/* The kernel has looked at the counters of all CPUs. That is asked once: should it lose its trust
+ * later, spans that cross CPUs are measured wrong, and no more. */
 static bool kernel_trusts_counter(void)
 {
     char name[16] = "";

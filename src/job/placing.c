@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Owns what a job with a site does beside being run: it is placed by the thread that submits it,
- * its times are taken by the thread that runs it, and the thread that calls done learns from them.
- */
+ * its times are taken by the thread that runs it, and learnt from by the thread that calls done, or
+ * at once where the work ran inline. */
 #include "job/job.h"
 
 #include "base/self.h"
@@ -76,10 +76,12 @@ void lp_job_work_ended(struct lp_job_words *words)
     if (placed->site) {
         placed->ended_ns = lp_stopwatch_ns();
         lp_adaptive_ended(placed);
+        if (placed->arm == LOOMP_INLINE) {
+            lp_loop_spend(lp_self.loop, (double)(placed->ended_ns - placed->started_ns));
+        }
         if (lp_job_is_cancelled(words)) {
             placed->site = NULL; /* it may have ended early */
         } else if (placed->arm == LOOMP_INLINE) {
-            lp_loop_spend(lp_self.loop, (double)(placed->ended_ns - placed->started_ns));
             /* Now, and not when done is called: the next call may come before. */
             lp_adaptive_finish(placed, words->size, words->pool, 0);
         }

@@ -43,7 +43,7 @@ struct children {
     struct gate *gate;
 };
 
-static int create_children(loomp_job *job)
+static int create_by_tasks(loomp_job *job)
 {
     struct children *c = LOOMP_CONTAINER(job, struct children, recorded.job);
     atomic_fetch_add(&c->recorded.works, 1);
@@ -62,7 +62,7 @@ static void submit_children(loomp_runtime *runtime, struct children *c, int coun
                             struct gate *gate)
 {
     recorded_init(&c->recorded, NULL);
-    c->recorded.job.work = create_children;
+    c->recorded.job.work = create_by_tasks;
     c->recorded.job.kind = LOOMP_TASKS;
     c->recorded.job.width = width;
     c->count = count;

@@ -705,7 +705,7 @@ static bool same_icvs(const struct icvs *a, const struct icvs *b)
 
 static int orphaned; /* a reduction's variable has to be shared */
 
-static void use_openmp(struct site_job *self)
+static void openmp_by_tasks(struct site_job *self)
 {
     int members = 0, singles = 0;
     orphaned = 0;
@@ -756,7 +756,7 @@ static void submit_openmp_use(loomp_loop *loop, void *arg)
 static void openmp_use_init(struct openmp_use *use, uint32_t kind)
 {
     site_job_init(&use->job, &inline_site, kind);
-    use->job.body = use_openmp;
+    use->job.body = openmp_by_tasks;
     use->job.arg = &use->used;
     use->used = false;
 }

@@ -165,7 +165,7 @@ TEST(undeferred_and_final_children_give_their_answers)
     expect_answers(final_by_tasks, 780);
 }
 
-__attribute__((noinline)) static long sum_by_taskloop(const int *numbers, unsigned long count)
+__attribute__((noinline)) static long sum_by_tasks(const int *numbers, unsigned long count)
 {
     long sum = 0;
 #pragma omp taskloop shared(sum)
@@ -182,7 +182,7 @@ static int taskloop_work(loomp_job *job)
     for (int i = 0; i < 500; i++) {
         numbers[i] = i;
     }
-    probe_of(job)->answer = sum_by_taskloop(numbers, 500);
+    probe_of(job)->answer = sum_by_tasks(numbers, 500);
     return 0;
 }
 
@@ -238,7 +238,7 @@ TEST(children_with_dependences_run_in_their_order)
     expect_answers(chain_by_tasks, 1);
 }
 
-static int reduction_work(loomp_job *job)
+static int reduce_by_tasks(loomp_job *job)
 {
     long total = 0;
     long bins[8] = {0};
@@ -257,10 +257,10 @@ static int reduction_work(loomp_job *job)
 
 TEST(reductions_of_taskloops_over_numbers_and_arrays_are_right)
 {
-    expect_answers(reduction_work, 1);
+    expect_answers(reduce_by_tasks, 1);
 }
 
-static int task_reduction_work(loomp_job *job)
+static int reduce_group_by_tasks(loomp_job *job)
 {
     long total = 0;
 #pragma omp taskgroup task_reduction(+ : total)
@@ -276,7 +276,7 @@ static int task_reduction_work(loomp_job *job)
 
 TEST(task_reductions_of_a_taskgroup_are_right)
 {
-    expect_answers(task_reduction_work, 1770);
+    expect_answers(reduce_group_by_tasks, 1770);
 }
 
 static int lock_by_tasks(loomp_job *job)
@@ -300,7 +300,7 @@ TEST(critical_sections_exclude_children_of_all_jobs)
     expect_answers(lock_by_tasks, 50);
 }
 
-static int search_with_cancel(loomp_job *job)
+static int search_by_tasks(loomp_job *job)
 {
     struct probe *probe = probe_of(job);
     long ran = 0;
@@ -340,7 +340,7 @@ TEST(cancel_taskgroup_ends_that_taskgroup_and_nothing_else)
     return;
 #endif
     if (!runs_with_cancellation_elsewhere(__func__)) {
-        expect_answers(search_with_cancel, 31);
+        expect_answers(search_by_tasks, 31);
     }
 }
 
@@ -1050,7 +1050,7 @@ TEST(tasks_and_gang_jobs_start_in_the_order_of_their_submission)
 
 static _Atomic int tasks_inside, gangs_inside, together;
 
-static int inside_tasks(loomp_job *job)
+static int inside_by_tasks(loomp_job *job)
 {
     (void)job;
     atomic_fetch_add(&tasks_inside, 1);
@@ -1086,7 +1086,7 @@ TEST(a_gang_runs_alone_among_tasks_jobs)
     together = 0;
     for (int i = 0; i < JOBS; i++) {
         bool gang = i % 7 == 3;
-        loomp_job_init(&jobs[i], gang ? inside_gang : inside_tasks, NULL);
+        loomp_job_init(&jobs[i], gang ? inside_gang : inside_by_tasks, NULL);
         jobs[i].kind = gang ? LOOMP_GANG : LOOMP_TASKS;
         CHECK(loomp_submit(runtime, &jobs[i]) == 0);
     }

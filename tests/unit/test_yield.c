@@ -120,7 +120,7 @@ static int yield_in_region(loomp_job *job)
     return 0;
 }
 
-static int yield_in_tasks(loomp_job *job)
+static int yield_by_tasks(loomp_job *job)
 {
     (void)job;
     CHECK(loomp_yield() == -ENOENT);
@@ -144,7 +144,7 @@ TEST(elsewhere_yielding_answers_ENOENT)
     loomp_job gang, tasks;
     loomp_job_init(&gang, yield_in_region, NULL);
     gang.kind = LOOMP_GANG;
-    loomp_job_init(&tasks, yield_in_tasks, NULL);
+    loomp_job_init(&tasks, yield_by_tasks, NULL);
     tasks.kind = LOOMP_TASKS;
     struct yielding y;
     yielding_init(&y, loomp_yield, 0);

@@ -7,7 +7,6 @@
 
 enum {
     MEMORY = 32,
-    STALE_NS = 1000000000,
     FORGOTTEN = 8 /* turns after which a part of 1/e is left of what was measured */
 };
 
@@ -43,11 +42,8 @@ void lp_handover_init(struct lp_handover *handover)
     believe(&handover->submit, SUBMIT_NS);
 }
 
-unsigned lp_pool_state(bool searching, bool parked, uint64_t waiting, unsigned threads)
+unsigned lp_pool_backlog_state(uint64_t waiting, unsigned threads)
 {
-    if (waiting == 0) {
-        return searching ? LP_POOL_SEARCHING : parked ? LP_POOL_PARKED : LP_POOL_BUSY;
-    }
     unsigned state = LP_POOL_BACKLOG;
     for (uint64_t bound = threads; waiting > bound && state < LP_POOL_STATES - 1; bound *= 2) {
         state++;
@@ -57,7 +53,7 @@ unsigned lp_pool_state(bool searching, bool parked, uint64_t waiting, unsigned t
 
 /* A state without a value takes that of the nearest lower one that has been measured or is
  * believed, grown by a factor for each state in between. */
-static double value_at(const struct lp_mean *means, unsigned state)
+double lp_handover_guess(const struct lp_mean *means, unsigned state)
 {
     double factor = 1;
     for (unsigned i = state;; i--) {
@@ -69,21 +65,6 @@ static double value_at(const struct lp_mean *means, unsigned state)
         }
         factor *= i >= LP_POOL_BACKLOG ? BACKLOG_FACTOR : 1;
     }
-}
-
-double lp_handover_to_start(const struct lp_handover *handover, unsigned state)
-{
-    return value_at(handover->to_start, state);
-}
-
-double lp_handover_gang_to_start(const struct lp_handover *handover, unsigned state)
-{
-    return value_at(handover->gang_to_start, state);
-}
-
-bool lp_handover_is_stale(const struct lp_handover *handover, unsigned state, uint64_t now_ns)
-{
-    return now_ns > handover->measured_at[state] + STALE_NS;
 }
 
 void lp_mean_learn(struct lp_mean *mean, double ns)
@@ -103,7 +84,8 @@ static void forget_one(struct lp_handover *handover, struct lp_mean *means, unsi
     unsigned other = handover->turn;
     handover->turn = other + 1 < LP_POOL_STATES ? other + 1 : 1;
     if (other > 0 && other != state && means[other].count) {
-        double guess = value_at(means, other - 1) * (other >= LP_POOL_BACKLOG ? BACKLOG_FACTOR : 1);
+        double guess =
+            lp_handover_value(means, other - 1) * (other >= LP_POOL_BACKLOG ? BACKLOG_FACTOR : 1);
         means[other].value += (guess - means[other].value) / FORGOTTEN;
     }
 }
@@ -114,7 +96,7 @@ void lp_handover_learn_start(struct lp_handover *handover, bool gang, unsigned s
     struct lp_mean *means = gang ? handover->gang_to_start : handover->to_start;
     if (means[state].count == 0) {
         /* What was guessed counts as one value, and the first may be chance. */
-        double guess = value_at(means, state);
+        double guess = lp_handover_value(means, state);
         believe(&means[state], guess);
         means[state].count = 1;
         ns = fmin(ns, OUTLIER * guess);

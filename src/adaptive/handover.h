@@ -16,6 +16,10 @@ enum {
     LP_POOL_STATES = LP_POOL_BACKLOG + 20
 };
 
+enum {
+    LP_STALE_NS = 1000000000
+};
+
 /* A mean that follows: exact at first, then of about the last MEMORY values. */
 struct lp_mean {
     double value;
@@ -34,15 +38,44 @@ struct lp_handover {
 /* The beliefs before anything is measured. */
 void lp_handover_init(struct lp_handover *handover);
 
-/* The state of a pool in which `waiting` jobs wait for `threads`. */
-unsigned lp_pool_state(bool searching, bool parked, uint64_t waiting, unsigned threads);
+/* The state of a pool in which so many jobs, not 0, wait for `threads`. */
+unsigned lp_pool_backlog_state(uint64_t waiting, unsigned threads);
 
-/* What is known, or follows from the states next to it. */
-double lp_handover_to_start(const struct lp_handover *handover, unsigned state);
-double lp_handover_gang_to_start(const struct lp_handover *handover, unsigned state);
+/* The state of a pool in which `waiting` jobs wait for `threads`. */
+static inline unsigned lp_pool_state(bool searching, bool parked, uint64_t waiting,
+                                     unsigned threads)
+{
+    return waiting     ? lp_pool_backlog_state(waiting, threads)
+           : searching ? LP_POOL_SEARCHING
+           : parked    ? LP_POOL_PARKED
+                       : LP_POOL_BUSY;
+}
+
+/* What follows from the states next to it. */
+double lp_handover_guess(const struct lp_mean *means, unsigned state);
+
+static inline double lp_handover_value(const struct lp_mean *means, unsigned state)
+{
+    return means[state].value > 0 ? means[state].value : lp_handover_guess(means, state);
+}
+
+/* What is known, or follows. */
+static inline double lp_handover_to_start(const struct lp_handover *handover, unsigned state)
+{
+    return lp_handover_value(handover->to_start, state);
+}
+
+static inline double lp_handover_gang_to_start(const struct lp_handover *handover, unsigned state)
+{
+    return lp_handover_value(handover->gang_to_start, state);
+}
 
 /* Not measured in that state for so long that it may have changed. */
-bool lp_handover_is_stale(const struct lp_handover *handover, unsigned state, uint64_t now_ns);
+static inline bool lp_handover_is_stale(const struct lp_handover *handover, unsigned state,
+                                        uint64_t now_ns)
+{
+    return now_ns > handover->measured_at[state] + LP_STALE_NS;
+}
 
 void lp_handover_learn_start(struct lp_handover *handover, bool gang, unsigned state, double ns,
                              uint64_t now_ns);

@@ -103,17 +103,14 @@ static void end_of_loop(loomp_loop *loop, void *arg)
     free_learner(arg);
 }
 
-static struct lp_learner *learner_of_loop(loomp_loop *loop)
+static struct lp_learner *new_learner_of_loop(loomp_loop *loop)
 {
-    struct lp_learner *learner = lp_self.learner;
-    if (!learner) {
-        learner = new_learner(loop, lp_self.index);
-        if (learner && loomp_loop_at_exit(loop, end_of_loop, learner)) {
-            free_learner(learner);
-            learner = NULL;
-        }
-        lp_self.learner = learner;
+    struct lp_learner *learner = new_learner(loop, lp_self.index);
+    if (learner && loomp_loop_at_exit(loop, end_of_loop, learner)) {
+        free_learner(learner);
+        learner = NULL;
     }
+    lp_self.learner = learner;
     return learner;
 }
 
@@ -142,9 +139,14 @@ static bool is_told(const struct lp_site_record *record)
 }
 
 /* The learner for the calling thread, to be given back; NULL: there is none now. */
-static struct lp_learner *take_learner(loomp_loop *loop)
+static __attribute__((noinline)) struct lp_learner *make_learner(loomp_loop *loop)
 {
-    return loop ? learner_of_loop(loop) : take_visitors(true);
+    return loop ? new_learner_of_loop(loop) : take_visitors(true);
+}
+
+static inline struct lp_learner *take_learner(loomp_loop *loop)
+{
+    return loop && lp_self.learner ? lp_self.learner : make_learner(loop);
 }
 
 /* The same for who only looks, perhaps when no runtime runs: none is made. */
@@ -153,7 +155,7 @@ static struct lp_learner *take_learner_if_any(void)
     return lp_self.loop ? lp_self.learner : take_visitors(false);
 }
 
-static void give_learner(struct lp_learner *learner)
+static inline void give_learner(struct lp_learner *learner)
 {
     if (!learner->loop) {
         atomic_store_explicit(&visiting, 0, memory_order_release);
@@ -207,24 +209,29 @@ static bool make_room(struct lp_learner *learner, unsigned id)
     return true;
 }
 
-/* What the learner has of a site, made at its first use there; NULL without memory. */
-static struct lp_site_local *local_of(struct lp_learner *learner, struct lp_site_record *record)
+static struct lp_site_local *new_local(struct lp_learner *learner, struct lp_site_record *record)
 {
     if (record->id >= learner->local_count && !make_room(learner, record->id)) {
         return NULL;
     }
-    struct lp_site_local *local = learner->locals[record->id];
-    if (!local) {
-        local = malloc(sizeof *local);
-        if (local) {
-            lp_site_local_init(local, record, current.policy.mode == LP_FROZEN);
-            if (current.pin) {
-                local->state.pin = current.pin(current.config, record->name);
-            }
-            learner->locals[record->id] = local;
+    struct lp_site_local *local = malloc(sizeof *local);
+    if (local) {
+        lp_site_local_init(local, record, current.policy.mode == LP_FROZEN);
+        if (current.pin) {
+            local->state.pin = current.pin(current.config, record->name);
         }
+        learner->locals[record->id] = local;
     }
     return local;
+}
+
+/* What the learner has of a site, made at its first use there; NULL without memory. */
+static inline struct lp_site_local *local_of(struct lp_learner *learner,
+                                             struct lp_site_record *record)
+{
+    struct lp_site_local *local =
+        record->id < learner->local_count ? learner->locals[record->id] : NULL;
+    return local ? local : new_local(learner, record);
 }
 
 static void init_handover(struct lp_handover *handover)
@@ -256,66 +263,64 @@ static struct lp_handover *handover_of(struct lp_learner *learner, const struct 
 
 /* ---- choosing -------------------------------------------------------------------------------- */
 
-/* The state for tasks, and in *gang_state that for gangs, which wait for each other. */
-static unsigned look_at_pool(struct loomp_pool *pool, bool serial,
-                             const struct lp_handover *handover, uint64_t now_ns,
-                             struct lp_pool_load *load, unsigned *gang_state)
+/* What a decision looks at, and the states that the pool is in: for tasks, and for gangs, which
+ * wait for each other. */
+struct outlook {
+    const struct lp_loop_load *loop;
+    struct lp_pool_load pool;
+    uint64_t now_ns; /* 0: unknown */
+    unsigned state, gang_state;
+};
+
+static void look_at_pool(struct loomp_pool *pool, bool serial, const struct lp_handover *handover,
+                         struct outlook *outlook)
 {
     struct lp_pool_view view;
+    struct lp_pool_load *load = &outlook->pool;
     lp_pool_look(pool, serial, &view);
     unsigned state = lp_pool_state(view.searching, view.parked, view.waiting, pool->width);
-    *gang_state = serial ? 0 : lp_pool_state(false, !view.gang_runs, view.gangs, 1);
-    *load = (struct lp_pool_load){
-        .width = pool->width,
-        .submit = handover->submit.value,
-        .to_start = lp_handover_to_start(handover, state),
-        .gang_to_start = serial ? 0 : lp_handover_gang_to_start(handover, *gang_state),
-        .to_done = handover->to_done.value,
-        .backlog = (double)view.waiting / pool->width,
-        .stale = lp_handover_is_stale(handover, state, now_ns),
-    };
-    return state;
-}
-
-static void look_at_loop(const struct lp_request *request, struct lp_loop_load *load,
-                         uint64_t *now_ns)
-{
-    *load = (struct lp_loop_load){0};
-    *now_ns = 0;
-    if (request->loop) {
-        const struct lp_loop_view *view = lp_loop_look(request->loop);
-        *load = (struct lp_loop_load){.ready = lp_loop_ready(request->loop),
-                                      .rate = view->rate,
-                                      .busy = view->busy,
-                                      .spent_ns = view->spent_ns,
-                                      .alone = view->alone};
-        *now_ns = view->turn_ns;
+    outlook->state = state;
+    outlook->gang_state = 0;
+    load->width = pool->width;
+    load->submit = handover->submit.value;
+    load->to_start = lp_handover_to_start(handover, state);
+    load->to_done = handover->to_done.value;
+    load->backlog = view.waiting ? (double)view.waiting / pool->width : 0;
+    load->stale = lp_handover_is_stale(handover, state, outlook->now_ns);
+    load->gang_to_start = 0;
+    if (!serial) {
+        outlook->gang_state = lp_pool_state(false, !view.gang_runs, view.gangs, 1);
+        load->gang_to_start = lp_handover_gang_to_start(handover, outlook->gang_state);
     }
 }
 
-/* What is so much longer than expected, and long enough for the kernel to have a part in it, is
- * looked at twice. What other programs take is no cost of the work, and would be no smaller
- * elsewhere: on a busy machine one such call in hundreds would rule the second moment. */
-#define SUSPECT 4.0F
-enum {
-    SUSPECT_NS = 100000
-};
+static void look_at_loop(loomp_loop *loop, struct outlook *outlook)
+{
+    static const struct lp_loop_view none;
+    const struct lp_loop_view *view = loop ? lp_loop_look(loop) : &none;
+    outlook->loop = &view->load;
+    outlook->now_ns = view->turn_ns;
+}
 
-void lp_adaptive_ended(struct lp_placed *placed)
+/* What is so much longer than expected is looked at twice. What other programs take is no cost of
+ * the work, and would be no smaller elsewhere: on a busy machine one such call in hundreds would
+ * rule the second moment. */
+#define SUSPECT 4.0F
+
+bool lp_adaptive_is_disturbed(const struct lp_placed *placed)
 {
     uint64_t cost_ns = placed->ended_ns - placed->started_ns;
-    placed->disturbed = cost_ns > SUSPECT_NS && (float)cost_ns > SUSPECT * placed->work &&
-                        lp_thread_was_preempted();
+    return (float)cost_ns > SUSPECT * placed->work && lp_thread_was_preempted();
 }
 
 static void note(struct lp_placed *placed, const struct lp_choice *choice,
-                 const struct lp_loop_load *loop, unsigned state, unsigned gang_state)
+                 const struct outlook *outlook)
 {
     placed->arm = (uint8_t)choice->arm;
     placed->width = (uint16_t)choice->width;
     placed->reason = (uint8_t)choice->reason;
     placed->model = (uint8_t)choice->model;
-    placed->state = (uint8_t)(choice->arm == LOOMP_TEAM ? gang_state : state);
+    placed->state = (uint8_t)(choice->arm == LOOMP_TEAM ? outlook->gang_state : outlook->state);
     placed->work = (float)choice->work.cost;
     if (!current.trace) {
         return;
@@ -323,8 +328,8 @@ static void note(struct lp_placed *placed, const struct lp_choice *choice,
     placed->inline_cost = (float)choice->inline_cost;
     placed->task_cost = (float)choice->task_cost;
     placed->team_cost = (float)choice->team_cost;
-    placed->ready = (float)loop->ready;
-    placed->rate = (float)loop->rate;
+    placed->ready = (float)outlook->loop->ready;
+    placed->rate = (float)outlook->loop->rate;
 }
 
 static double cost_of(const struct lp_choice *choice, uint32_t arm)
@@ -334,46 +339,42 @@ static double cost_of(const struct lp_choice *choice, uint32_t arm)
                                : choice->team_cost;
 }
 
-static void count(struct lp_site_local *local, const struct lp_request *request,
-                  const struct lp_choice *choice)
+static void count(struct lp_site_local *local, const struct lp_choice *choice)
 {
     struct lp_site_totals *totals = &local->totals;
-    totals->calls++;
     totals->arms[choice->arm]++;
     if (choice->reason >= LOOMP_BY_GR0 && choice->reason <= LOOMP_BY_GR3) {
         totals->railed[choice->reason - LOOMP_BY_GR0]++;
     }
-    double regret = cost_of(choice, choice->arm) - cost_of(choice, choice->cheapest);
-    if (regret > 0 && regret < INFINITY) {
-        totals->regret_ns += regret;
+    if (choice->arm != choice->cheapest) {
+        double regret = cost_of(choice, choice->arm) - cost_of(choice, choice->cheapest);
+        if (regret > 0 && regret < INFINITY) {
+            totals->regret_ns += regret;
+        }
     }
-    uint64_t size = request->size;
-    if (size && (!totals->size_least || size < totals->size_least)) {
-        totals->size_least = size;
-    }
-    if (size > totals->size_most) {
-        totals->size_most = size;
-    }
-}
-
-static uint64_t draw_of(struct lp_learner *learner)
-{
-    return lp_next_draw(&learner->random);
 }
 
 /* Nobody can decide now: as if there were no site. */
-static void place_without(const struct lp_request *request, struct lp_placed *placed)
+static void place_without(struct lp_request *request, struct lp_placed *placed)
 {
-    bool serial = request->kind == LOOMP_SERIAL;
+    bool serial = request->call.kind == LOOMP_SERIAL;
     placed->site = NULL;
     placed->arm = serial ? LOOMP_TASK : LOOMP_TEAM;
     placed->reason = LOOMP_BY_PLACE;
-    placed->width = (uint16_t)(serial ? 1 : request->width);
+    placed->width = (uint16_t)(serial ? 1 : request->call.width);
 }
 
+/* Sizes often repeat: what takes time is done when another one comes. */
 static double ln_size_of(struct lp_site_local *local, uint64_t size)
 {
     if (size != local->last_size) {
+        struct lp_site_totals *totals = &local->totals;
+        if (size && (!totals->size_least || size < totals->size_least)) {
+            totals->size_least = size;
+        }
+        if (size > totals->size_most) {
+            totals->size_most = size;
+        }
         local->last_size = size;
         local->last_ln_size = lp_ln_size(size);
     }
@@ -381,38 +382,53 @@ static double ln_size_of(struct lp_site_local *local, uint64_t size)
 }
 
 static void choose(struct lp_learner *learner, struct lp_site_local *local,
-                   const struct lp_request *request, struct lp_placed *placed)
+                   struct lp_request *request, struct lp_placed *placed)
 {
     struct lp_choice *choice = &local->last;
-    struct lp_loop_load loop;
-    struct lp_pool_load pool;
-    uint64_t now_ns;
-    unsigned gang_state;
-    look_at_loop(request, &loop, &now_ns);
-    unsigned state = look_at_pool(request->pool, request->kind == LOOMP_SERIAL,
-                                  handover_of(learner, request->pool), now_ns, &pool, &gang_state);
+    struct outlook outlook;
+    bool serial = request->call.kind == LOOMP_SERIAL;
+    look_at_loop(request->loop, &outlook);
+    look_at_pool(request->pool, serial, handover_of(learner, request->pool), &outlook);
     if (lp_site_local_has_news(local)) {
         lp_site_local_hear_of_strikes(local, &current.policy);
     }
-    struct lp_call call = {
-        .ln_size = ln_size_of(local, request->size),
-        .hint = request->hint,
-        .kind = request->kind,
-        .width = request->width,
-        .may_inline = request->may_inline,
-    };
-    lp_policy_choose(&current.policy, &local->state, &call, &loop, &pool, draw_of(learner), choice);
-    lp_policy_decided(&current.policy, &local->state, &call, choice);
+    struct lp_call *call = &request->call;
+    call->ln_size = ln_size_of(local, request->size);
+    lp_policy_choose(&current.policy, &local->state, call, outlook.loop, &outlook.pool,
+                     &learner->random, choice);
+    lp_policy_decided(&current.policy, &local->state, call, choice);
     placed->site = request->site;
-    placed->ln_size = (float)call.ln_size;
-    note(placed, choice, &loop, state, gang_state);
-    count(local, request, choice);
+    placed->ln_size = (float)call->ln_size;
+    note(placed, choice, &outlook);
+    count(local, choice);
     /* Who only submits hears of what is learnt where the calls end. */
     lp_site_local_count(local, &current.policy.model);
 }
 
-void lp_adaptive_choose(const struct lp_request *request, struct lp_placed *placed,
-                        struct lp_choice *full)
+static void describe_unknown(const struct lp_placed *placed, loomp_decision *decision)
+{
+    decision->arm = placed->arm;
+    decision->width = placed->width;
+    decision->reason = placed->reason;
+    decision->work_s = decision->work_p95_s = 0;
+    decision->inline_s = INFINITY;
+    decision->task_s = decision->team_s = NAN;
+}
+
+static void describe(const struct lp_choice *choice, loomp_decision *decision)
+{
+    decision->arm = choice->arm;
+    decision->width = choice->width;
+    decision->reason = choice->reason;
+    decision->work_s = choice->work.cost * 1e-9;
+    decision->work_p95_s = choice->work.p95 * 1e-9;
+    decision->inline_s = choice->inline_cost * 1e-9;
+    decision->task_s = choice->task_cost * 1e-9;
+    decision->team_s = choice->team_cost * 1e-9;
+}
+
+void lp_adaptive_choose(struct lp_request *request, struct lp_placed *placed,
+                        loomp_decision *decision)
 {
     struct lp_learner *learner = take_learner(request->loop);
     /* Without memory there will be none however long one waits. */
@@ -423,18 +439,14 @@ void lp_adaptive_choose(const struct lp_request *request, struct lp_placed *plac
     struct lp_site_local *local = learner ? local_of(learner, request->site) : NULL;
     if (local) {
         choose(learner, local, request, placed);
+        if (decision) {
+            describe(&local->last, decision);
+        }
     } else {
         place_without(request, placed);
-    }
-    if (full && local) {
-        *full = local->last;
-    } else if (full) {
-        *full = (struct lp_choice){.arm = placed->arm,
-                                   .width = placed->width,
-                                   .reason = placed->reason,
-                                   .inline_cost = INFINITY,
-                                   .task_cost = NAN,
-                                   .team_cost = NAN};
+        if (decision) {
+            describe_unknown(placed, decision);
+        }
     }
     if (learner) {
         give_learner(learner);
@@ -445,7 +457,8 @@ void lp_adaptive_choose(const struct lp_request *request, struct lp_placed *plac
 
 static double since(uint64_t from_ns, uint64_t to_ns)
 {
-    return to_ns > from_ns ? (double)(to_ns - from_ns) : 0;
+    int64_t passed = (int64_t)(to_ns - from_ns);
+    return passed > 0 ? (double)passed : 0;
 }
 
 static void learn_cost(struct lp_site_local *local, const struct lp_placed *placed)

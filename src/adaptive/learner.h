@@ -36,8 +36,7 @@ void lp_adaptive_believe(const struct lp_adaptive_beliefs *beliefs);
 struct lp_request {
     struct lp_site_record *site;
     uint64_t size;
-    uint32_t hint, kind, width;
-    bool may_inline;
+    struct lp_call call; /* without ln_size, which is learnt on the way */
     struct loomp_pool *pool;
     struct loomp_loop *loop; /* the calling thread's, or NULL */
 };
@@ -54,14 +53,23 @@ struct lp_placed {
     uint8_t disturbed; /* it took longer than it costs: others had the CPU meanwhile */
 };
 
-/* Decides. full: NULL, or where the whole choice goes. When nobody can decide (no memory, or
+/* Decides. decision: NULL, or where what it rests on goes. When nobody can decide (no memory, or
  * another thread without a loop is at it) the call is placed as if it had no site: placed->site is
  * NULL. */
-void lp_adaptive_choose(const struct lp_request *request, struct lp_placed *placed,
-                        struct lp_choice *full);
+void lp_adaptive_choose(struct lp_request *request, struct lp_placed *placed,
+                        loomp_decision *decision);
 
-/* The work has ended, on this thread, at placed->ended_ns: finds out whether it was disturbed. */
-void lp_adaptive_ended(struct lp_placed *placed);
+/* The work has ended, on this thread, at placed->ended_ns: finds out whether it was disturbed, if
+ * it was long enough for the kernel to have a part in it. */
+enum {
+    LP_SUSPECT_NS = 100000
+};
+bool lp_adaptive_is_disturbed(const struct lp_placed *placed);
+static inline void lp_adaptive_ended(struct lp_placed *placed)
+{
+    placed->disturbed =
+        placed->ended_ns - placed->started_ns > LP_SUSPECT_NS && lp_adaptive_is_disturbed(placed);
+}
 
 /* The call is over; placed->site is not NULL, and the times are set (of work that was not handed
  * over, submitted_ns is started_ns). pool: that it was handed to; NULL: none. done_ns: now, on the

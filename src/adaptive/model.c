@@ -41,10 +41,6 @@
 
 #define NORMAL_P95 1.645
 
-enum {
-    SEEN_AT_ONCE = 100
-}; /* so many calls of a site are all learnt when they are seen */
-
 /* Floats are exact enough for what is predicted, to some millionths, and their functions take half
  * the time. What is learnt is learnt in doubles. */
 static double exp_of(double x)
@@ -130,19 +126,17 @@ static void predict(const struct lp_model *model, double ln_size, double hint_ns
     };
 }
 
-void lp_model_predict(struct lp_model *model, double ln_size, double hint_ns,
-                      struct lp_prediction *prediction)
+void lp_model_predict_anew(struct lp_model *model, double ln_size, double hint_ns,
+                           struct lp_prediction *prediction)
 {
     if (model->n <= 0) {
         predict_from_hint(hint_ns, prediction);
         return;
     }
-    if (!model->has_last || model->last_ln_size != ln_size) {
-        predict(model, ln_size, hint_ns, &model->last);
-        model->last_ln_size = ln_size;
-        model->has_last = model->seen > HINT_HOLDS; /* a hint may be another next time */
-    }
-    *prediction = model->last;
+    predict(model, ln_size, hint_ns, prediction);
+    model->last = *prediction;
+    model->last_ln_size = ln_size;
+    model->has_last = model->seen > HINT_HOLDS; /* a hint may be another next time */
 }
 
 /* ---- learning -------------------------------------------------------------------------------- */
@@ -194,57 +188,61 @@ static void add_ratios(struct lp_model *model, const struct ratios *ratios)
  * small, as soon as the variance says that there is little noise. */
 #define MOST_P95 (2 * NORMAL_P95)
 
-/* The percentile goes up by 0.95 of a step when ln r is above it, and down by 0.05 of it when it is
+/* The percentile goes up by 0.95 of a step for each ln r above it, and down by 0.05 of it for each
  * below: there it stays where one in 20 is above (Robbins and Monro 1951). */
-static void learn_percentile(struct lp_model *model, double step, double ln_ratio)
+static void learn_percentile(struct lp_model *model, double step, unsigned above, unsigned below)
 {
-    double moved = model->ln_p95 + (ln_ratio > model->ln_p95 ? 0.95 * step : -0.05 * step);
+    double moved = model->ln_p95 + step * (0.95 * above - 0.05 * below);
     model->ln_p95 = bounded(moved, 0, MOST_P95 * model->deviation);
-}
-
-/* One side of the change detector (Page 1954). z: the residual in standard deviations, turned so
- * that this side looks for large ones. */
-static bool has_changed(double *sum, double *residuals, uint32_t *length, double z, double residual)
-{
-    *sum += bounded(z, -CLIP, CLIP) - SLACK;
-    if (*sum <= 0) {
-        *sum = 0;
-        *residuals = 0;
-        *length = 0;
-        return false;
-    }
-    *residuals += residual;
-    ++*length;
-    return *sum > CHANGE;
 }
 
 static void forget_changes(struct lp_model *model)
 {
-    model->above.sum = model->below.sum = 0;
-    model->above.residuals = model->below.residuals = 0;
-    model->above.length = model->below.length = 0;
+    model->above = model->below = (struct lp_run){.length = 0};
 }
 
-/* Looks at a residual before it is learnt. On a change the line moves to where the run of residuals
- * was, and little is left of what it rested on. */
-static bool follow_change(struct lp_model *model, double residual)
+/* One side of the change detector (Page 1954). z: the residual in standard deviations, turned so
+ * that this side looks for large ones. Without a branch: noise is not to be foreseen. */
+static inline void add_to_run(struct lp_run *run, double z, double residual)
 {
-    double deviation = model->deviation;
-    double z = residual / (deviation > LEAST_CHANGE_DEVIATION ? deviation : LEAST_CHANGE_DEVIATION);
-    bool up =
-        has_changed(&model->above.sum, &model->above.residuals, &model->above.length, z, residual);
-    bool down =
-        has_changed(&model->below.sum, &model->below.residuals, &model->below.length, -z, residual);
-    if (!up && !down) {
-        return false;
-    }
-    model->mean_y += up ? model->above.residuals / model->above.length
-                        : model->below.residuals / model->below.length;
+    double sum = run->sum + (z - SLACK);
+    run->sum = sum > 0 ? sum : 0;
+    run->residuals = sum > 0 ? run->residuals + residual : 0;
+    run->length = sum > 0 ? run->length + 1 : 0;
+}
+
+/* On a change the line moves to where the run of residuals was, and little is left of what it
+ * rested on. */
+static void follow_change(struct lp_model *model, const struct lp_run *run)
+{
+    model->mean_y += run->residuals / run->length;
     if (model->n > KEPT) {
         forget(model, KEPT / model->n);
     }
     forget_changes(model);
-    return true;
+}
+
+/* Looks at the calls that wait before they are learnt, with the line as it was. */
+static bool look_for_change(struct lp_model *model, const double *y)
+{
+    double deviation = model->deviation;
+    double scale = 1 / (deviation > LEAST_CHANGE_DEVIATION ? deviation : LEAST_CHANGE_DEVIATION);
+    struct lp_run above = model->above, below = model->below;
+    bool changed = false;
+    for (unsigned i = 0; i < model->waiting; i++) {
+        double residual = y[i] - line_at(model, model->calls[i].ln_size);
+        double z = bounded(residual * scale, -CLIP, CLIP);
+        add_to_run(&above, z, residual);
+        add_to_run(&below, -z, residual);
+        if (above.sum > CHANGE || below.sum > CHANGE) {
+            follow_change(model, above.sum > CHANGE ? &above : &below);
+            above = below = (struct lp_run){.length = 0};
+            changed = true;
+        }
+    }
+    model->above = above;
+    model->below = below;
+    return changed;
 }
 
 /* Before the first call: what the ratio is believed to be, with the weight of one. */
@@ -264,16 +262,6 @@ static double kept_after(unsigned calls, double memory)
         kept *= calls % 2 ? power : 1;
     }
     return kept;
-}
-
-/* Looks at the calls that wait with the line as it was. */
-static bool look_for_change(struct lp_model *model, const double *y)
-{
-    bool changed = false;
-    for (unsigned i = 0; i < model->waiting; i++) {
-        changed |= follow_change(model, y[i] - line_at(model, model->calls[i].ln_size));
-    }
-    return changed;
 }
 
 static void sum_up(const struct lp_model *model, const double *y, struct sums *sums)
@@ -305,7 +293,8 @@ static void learn_ratios(struct lp_model *model, double memory, const double *y,
 {
     double step = model->deviation * bounded(2 / model->ratio_n, 0.15, 2);
     double last = NAN, inverse = 0; /* of the size before, exp(-line): sizes often repeat */
-    *ratios = (struct ratios){.n = model->waiting};
+    double sum = 0, sum2 = 0;
+    unsigned above = 0;
     for (unsigned i = 0; i < model->waiting; i++) {
         double line = line_at(model, model->calls[i].ln_size);
         if (line != last) {
@@ -314,10 +303,12 @@ static void learn_ratios(struct lp_model *model, double memory, const double *y,
         }
         double ratio = bounded(bounded(model->calls[i].cost, LP_LEAST_NS, LP_MOST_NS) * inverse,
                                LP_LEAST_RATIO, MOST_RATIO);
-        ratios->sum += ratio;
-        ratios->sum2 += ratio * ratio;
-        learn_percentile(model, step, y[i] - line);
+        sum += ratio;
+        sum2 += ratio * ratio;
+        above += y[i] - line > model->ln_p95;
     }
+    *ratios = (struct ratios){model->waiting, sum, sum2};
+    learn_percentile(model, step, above, model->waiting - above);
     model->ratio_n *= kept_after(model->waiting, memory);
     add_ratios(model, ratios);
 }
@@ -358,19 +349,6 @@ bool lp_model_settle(struct lp_model *model, struct lp_model *batch,
     }
     model->waiting = 0;
     return changed;
-}
-
-bool lp_model_learn(struct lp_model *model, struct lp_model *batch,
-                    const struct lp_model_options *options, double ln_size, double cost_ns,
-                    bool at_once)
-{
-    model->calls[model->waiting].ln_size = ln_size;
-    model->calls[model->waiting].cost = cost_ns;
-    model->waiting++;
-    if (!at_once && model->seen >= SEEN_AT_ONCE && model->waiting < LP_WAITING_CALLS) {
-        return false;
-    }
-    return lp_model_settle(model, batch, options);
 }
 
 void lp_model_merge(struct lp_model *model, const struct lp_model *batch, bool changed,

@@ -26,6 +26,13 @@ struct lp_prediction {
     double p95;   /* ns */
 };
 
+/* A one-sided cumulative sum of residuals, with the length and the sum of the run of residuals that
+ * it is about. */
+struct lp_run {
+    double sum, residuals;
+    double length; /* a whole number */
+};
+
 /* Zero bytes are a model that has seen nothing. */
 struct lp_model {
     uint64_t seen;
@@ -34,12 +41,7 @@ struct lp_model {
     /* The ratio r = cost / exp(prediction): weighted means of r and r^2, and of ln r the 95th
      * percentile. */
     double ratio_n, ratio, ratio2, ln_p95;
-    /* Two one-sided cumulative sums of residuals, for a change of level, with the length and the
-     * sum of the run of residuals that each is about. */
-    struct {
-        double sum, residuals;
-        uint32_t length;
-    } above, below;
+    struct lp_run above, below; /* for a change of level, to each side */
     /* Follows from the rest: the line's slope, and of the residuals the variance and its root. */
     double slope, variance, deviation;
     /* Calls that are still to be learnt, together, which takes less time. */
@@ -54,16 +56,25 @@ struct lp_model {
 };
 
 /* hint_ns: what to expect of it while little has been seen; 0: unknown. */
-void lp_model_predict(struct lp_model *model, double ln_size, double hint_ns,
-                      struct lp_prediction *prediction);
+void lp_model_predict_anew(struct lp_model *model, double ln_size, double hint_ns,
+                           struct lp_prediction *prediction);
+static inline void lp_model_predict(struct lp_model *model, double ln_size, double hint_ns,
+                                    struct lp_prediction *prediction)
+{
+    if (model->has_last && model->last_ln_size == ln_size) {
+        *prediction = model->last;
+    } else {
+        lp_model_predict_anew(model, ln_size, hint_ns, prediction);
+    }
+}
 
 /* A call of that ln size has cost so many ns. It is learnt at once, or together with some that
  * follow. batch: NULL, or a model that collects what was learnt here, without forgetting anything
  * but what lies before a change, to be merged into another model. True: a change of level has been
  * seen, and what lies before it is all but forgotten. */
-bool lp_model_learn(struct lp_model *model, struct lp_model *batch,
-                    const struct lp_model_options *options, double ln_size, double cost_ns,
-                    bool at_once);
+static inline bool lp_model_learn(struct lp_model *model, struct lp_model *batch,
+                                  const struct lp_model_options *options, double ln_size,
+                                  double cost_ns, bool at_once);
 
 /* Learns what waits. Returns the same. */
 bool lp_model_settle(struct lp_model *model, struct lp_model *batch,
@@ -74,12 +85,27 @@ bool lp_model_settle(struct lp_model *model, struct lp_model *batch,
 void lp_model_merge(struct lp_model *model, const struct lp_model *batch, bool changed,
                     const struct lp_model_options *options);
 
-/* The rest of a model of which all has been set up to `ln_p95`; of so many calls no more than memory
- * count. */
+/* The rest of a model of which all has been set up to `ln_p95`; of so many calls no more than
+ * memory count. */
 void lp_model_restore(struct lp_model *model, double memory);
 
 /* Takes what another model knows, but not where that is in looking for a change. */
 void lp_model_adopt(struct lp_model *model, const struct lp_model *other);
+
+enum {
+    LP_SEEN_AT_ONCE = 100
+}; /* so many calls of a site are all learnt when they are seen */
+
+static inline bool lp_model_learn(struct lp_model *model, struct lp_model *batch,
+                                  const struct lp_model_options *options, double ln_size,
+                                  double cost_ns, bool at_once)
+{
+    unsigned i = model->waiting++;
+    model->calls[i].ln_size = ln_size;
+    model->calls[i].cost = cost_ns;
+    return (at_once || model->seen < LP_SEEN_AT_ONCE || i + 1 == LP_WAITING_CALLS) &&
+           lp_model_settle(model, batch, options);
+}
 
 /* Below it costs are not told apart, and above LP_MOST_NS neither: a clock's step, a day. */
 #define LP_LEAST_NS 1.0

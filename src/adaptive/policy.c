@@ -33,9 +33,7 @@ const struct lp_policy lp_policy_defaults = {
 
 enum {
     HIGH_IS_OFFLOADED = 3, /* calls of a site with that hint */
-    TRIAL_CALLS =
-        100, /* after which a trial that is not over is forgotten: it has been cancelled */
-    TRIAL_EVERY = 256, /* calls, of those whose alternative has not been measured for long */
+    TRIAL_EVERY = 256,     /* calls, of those whose alternative has not been measured for long */
     RARE_TRIAL_EVERY = 16384
 };
 
@@ -87,19 +85,19 @@ unsigned lp_model_width(unsigned model)
 
 /* ---- draws ----------------------------------------------------------------------------------- */
 
-/* Steele, Lea and Flood (2014), SplitMix64: one more from a draw. */
-uint64_t lp_next_draw(uint64_t *draw)
+/* Steele, Lea and Flood (2014), SplitMix64. */
+uint64_t lp_next_draw(uint64_t *random)
 {
-    uint64_t z = *draw += 0x9e3779b97f4a7c15u;
+    uint64_t z = *random += 0x9e3779b97f4a7c15u;
     z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
     z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
     return z ^ (z >> 31);
 }
 
 /* Nearly normal: the sum of four uniform draws of 16 bits, scaled to variance 1. */
-static double next_normal(uint64_t *draw)
+static double next_normal(uint64_t *random)
 {
-    uint64_t bits = lp_next_draw(draw);
+    uint64_t bits = lp_next_draw(random);
     double sum = (double)(bits & 0xffff) + (double)(bits >> 16 & 0xffff) +
                  (double)(bits >> 32 & 0xffff) + (double)(bits >> 48);
     return (sum - 2 * 65535.0) / 65536 * 1.7320508075688772;
@@ -226,7 +224,7 @@ static unsigned untried_model(struct lp_site_state *site, double ln_size, unsign
 /* Thompson sampling over widths: each is given a cost from what is known of it, the least wins. */
 static struct team best_team(const struct lp_policy *policy, struct lp_site_state *site,
                              const struct lp_call *call, const struct lp_pool_load *pool,
-                             double other, uint64_t draw)
+                             double other, uint64_t *random)
 {
     unsigned widest = widest_of(call, pool);
     struct team team = {INFINITY, INFINITY, widest, false};
@@ -249,7 +247,7 @@ static struct team best_team(const struct lp_policy *policy, struct lp_site_stat
             continue;
         }
         struct guess guess = guess_width(site, model, call->ln_size);
-        double normal = policy->mode == LP_LEARN ? next_normal(&draw) : 0;
+        double normal = policy->mode == LP_LEARN ? next_normal(random) : 0;
         double shared = 1 + price * (width - 1);
         double cost =
             exp(guess.ln_cost + sqrt(guess.variance + guess.age) * normal) * shared + other;
@@ -283,7 +281,8 @@ static bool is_blocked(struct lp_site_state *site, double ln_size)
  * busy period). */
 static double stretch(const struct lp_loop_load *loop)
 {
-    return 1 / fmax(1 - loop->busy, LEAST_IDLE);
+    double idle = 1 - loop->busy;
+    return 1 / (idle > LEAST_IDLE ? idle : LEAST_IDLE);
 }
 
 /* What forbids to run it inline; 0: nothing. Who weighs the events higher has narrower rails. */
@@ -291,25 +290,25 @@ static uint32_t rail(const struct lp_policy *policy, struct lp_site_state *site,
                      const struct lp_call *call, const struct lp_loop_load *loop,
                      const struct lp_prediction *work)
 {
-    double weight = fmax(policy->io_weight, 1);
-    double pressure = pressure_of(loop, work);
+    double weight = policy->io_weight > 1 ? policy->io_weight : 1;
+    double p95 = work->p95 * weight;
     if (!call->may_inline) {
         return LOOMP_BY_PLACE;
     }
     if (policy->gr3 && is_blocked(site, call->ln_size)) {
         return LOOMP_BY_GR3;
     }
-    if (policy->gr1 && work->p95 * weight > policy->gr1_ns) {
+    if (policy->gr1 && p95 > policy->gr1_ns) {
         return LOOMP_BY_GR1;
     }
-    if (policy->gr2 && pressure > policy->gr2_pressure && work->p95 * weight > policy->gr2_ns) {
+    if (policy->gr2 && p95 > policy->gr2_ns && pressure_of(loop, work) > policy->gr2_pressure) {
         return LOOMP_BY_GR2;
     }
-    if (policy->gr0 && loop->alone && work->p95 * weight >= policy->gr0_ns &&
-        pressure * weight >= policy->gr0_pressure) {
+    if (policy->gr0 && loop->alone && p95 >= policy->gr0_ns &&
+        pressure_of(loop, work) * weight >= policy->gr0_pressure) {
         return LOOMP_BY_GR0;
     }
-    if (loop->spent_ns + work->cost > policy->budget_ns / weight) {
+    if ((loop->spent_ns + work->cost) * weight > policy->budget_ns) {
         return LOOMP_BY_BUDGET;
     }
     return 0;
@@ -402,11 +401,13 @@ static bool is_told(const struct lp_policy *policy, struct lp_site_state *site,
 }
 
 /* The dearer it looks, the rarer: in its mean a trial costs some percent at most. */
-static bool is_time_for_trial(const struct lp_choice *choice, uint64_t draw)
+static bool is_time_for_trial(const struct lp_choice *choice, uint64_t *random)
 {
-    double ratio = choice->task_cost / choice->inline_cost;
-    return ratio < TRIAL_FACTOR ? draw % TRIAL_EVERY == 0
-                                : ratio < RARE_TRIAL_FACTOR && draw % RARE_TRIAL_EVERY == 0;
+    if (choice->task_cost >= RARE_TRIAL_FACTOR * choice->inline_cost) {
+        return false;
+    }
+    bool near = choice->task_cost < TRIAL_FACTOR * choice->inline_cost;
+    return lp_next_draw(random) % (near ? TRIAL_EVERY : RARE_TRIAL_EVERY) == 0;
 }
 
 /* Nothing has been seen, and nobody has said anything: it is offloaded, where it does no harm. The
@@ -425,13 +426,13 @@ static uint32_t is_new(struct lp_site_state *site, const struct lp_call *call)
 
 void lp_policy_choose(const struct lp_policy *policy, struct lp_site_state *site,
                       const struct lp_call *call, const struct lp_loop_load *loop,
-                      const struct lp_pool_load *pool, uint64_t draw, struct lp_choice *choice)
+                      const struct lp_pool_load *pool, uint64_t *random, struct lp_choice *choice)
 {
     struct lp_prediction *work = &choice->work;
     struct team team = {INFINITY, INFINITY, 1, false};
     double offload = pool->submit * (1 + loop->ready) + pool->to_done;
     if (call->kind != LOOMP_SERIAL) {
-        team = best_team(policy, site, call, pool, offload + pool->gang_to_start, draw);
+        team = best_team(policy, site, call, pool, offload + pool->gang_to_start, random);
     }
     if (site->models[0].n > 0 || nearest(site, 0, +1) == LP_WIDTHS) {
         lp_model_predict(&site->models[0], call->ln_size, lp_hint_ns(call->hint), work);
@@ -442,7 +443,10 @@ void lp_policy_choose(const struct lp_policy *policy, struct lp_site_state *site
         *work = (struct lp_prediction){guess.ln_cost, guess.variance, cost, cost * cost * spread,
                                        cost * exp(1.645 * sqrt(guess.variance))};
     }
-    double harm = (work->cost * loop->ready + loop->rate * work->cost2 / 2) * stretch(loop);
+    double harm = work->cost * loop->ready + loop->rate * work->cost2 / 2;
+    if (harm > 0) {
+        harm *= stretch(loop);
+    }
     choice->inline_cost = call->may_inline ? work->cost + policy->io_weight * harm : INFINITY;
     choice->task_cost = work->cost + offload + pool->to_start;
     if (team.trial) {
@@ -466,11 +470,11 @@ void lp_policy_choose(const struct lp_policy *policy, struct lp_site_state *site
         take_offload(choice, call, &team, reason);
     } else if (team.trial) {
         take(choice, team.width > 1 ? LOOMP_TEAM : LOOMP_TASK, team.width, LOOMP_BY_TRIAL);
-    } else if (choice->inline_cost >= fmin(choice->task_cost, team.aged)) {
+    } else if (choice->inline_cost >= choice->task_cost || choice->inline_cost >= team.aged) {
         take_offload(choice, call, &team, call->may_inline ? LOOMP_BY_COST : LOOMP_BY_PLACE);
     } else if ((reason = rail(policy, site, call, loop, work)) != 0) {
         take_offload(choice, call, &team, reason);
-    } else if (pool->stale && is_time_for_trial(choice, draw)) {
+    } else if (pool->stale && is_time_for_trial(choice, random)) {
         take_offload(choice, call, &team, LOOMP_BY_TRIAL);
     } else {
         take(choice, LOOMP_INLINE, 1, LOOMP_BY_COST);
@@ -479,31 +483,12 @@ void lp_policy_choose(const struct lp_policy *policy, struct lp_site_state *site
 
 /* ---- afterwards ------------------------------------------------------------------------------ */
 
-static void vote(struct lp_habit *habit, const struct lp_choice *choice)
+void lp_habit_vote_against(struct lp_habit *habit, const struct lp_choice *choice)
 {
-    enum {
-        MOST_VOTES = 1000
-    }; /* so that a habit can be given up in as many calls */
-    if (habit->votes && habit->arm == choice->arm && habit->width == choice->width) {
-        habit->votes += habit->votes < MOST_VOTES;
-    } else if (habit->votes > 1) {
+    if (habit->votes > 1) {
         habit->votes--;
     } else {
         *habit = (struct lp_habit){1, (uint16_t)choice->arm, (uint16_t)choice->width};
-    }
-}
-
-void lp_policy_decided(const struct lp_policy *policy, struct lp_site_state *site,
-                       const struct lp_call *call, const struct lp_choice *choice)
-{
-    site->calls++;
-    if (choice->arm != LOOMP_INLINE && site->models[choice->model].n <= 0) {
-        site->trying = choice->model + 1;
-        site->trying_until = site->calls + TRIAL_CALLS;
-    }
-    site->last_call[choice->model] = site->calls;
-    if (policy->mode == LP_LEARN) {
-        vote(&site->habits[lp_size_class(call->ln_size)], choice);
     }
 }
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Where a call runs: a pure function of what is known of the site, of the loop and of the pool, and
- * of a random draw. So the tests run it in virtual time on traces. */
+ * of a random sequence. So the tests run it in virtual time on traces. */
 #ifndef LP_ADAPTIVE_POLICY_H
 #define LP_ADAPTIVE_POLICY_H
 
 #include "adaptive/model.h"
+#include "loop/load.h"
 
 #include <loomp/site.h>
 
@@ -14,7 +15,9 @@
 enum {
     LP_WIDTHS =
         LOOMP_SITE_MODELS, /* models of a site: of widths 1, 2, 4, ..., 1024, and up to 2048 */
-    LP_SIZE_CLASSES = 32   /* of sizes, a factor of 4 each */
+    LP_SIZE_CLASSES = 32,  /* of sizes, a factor of 4 each */
+    LP_MOST_VOTES = 1000,  /* so that a habit can be given up in as many calls */
+    LP_TRIAL_CALLS = 100   /* after which a trial that is not over is forgotten: it was cancelled */
 };
 
 enum lp_mode {
@@ -77,15 +80,6 @@ struct lp_call {
     bool may_inline;
 };
 
-/* The loop now. */
-struct lp_loop_load {
-    double ready;    /* events that wait for this turn, R */
-    double rate;     /* events per ns, lambda */
-    double busy;     /* part of the time that the loop works, rho */
-    double spent_ns; /* inline in this turn */
-    bool alone;      /* there is no other loop */
-};
-
 /* The pool now. Times in ns. */
 struct lp_pool_load {
     unsigned width;
@@ -106,11 +100,40 @@ struct lp_choice {
 
 void lp_policy_choose(const struct lp_policy *policy, struct lp_site_state *site,
                       const struct lp_call *call, const struct lp_loop_load *loop,
-                      const struct lp_pool_load *pool, uint64_t draw, struct lp_choice *choice);
+                      const struct lp_pool_load *pool, uint64_t *random, struct lp_choice *choice);
 
-/* The decision is made: counts it. */
-void lp_policy_decided(const struct lp_policy *policy, struct lp_site_state *site,
-                       const struct lp_call *call, const struct lp_choice *choice);
+static inline unsigned lp_size_class(double ln_size)
+{
+    unsigned index = (unsigned)(ln_size * (1 / 1.3862943611198906)); /* ln 4 */
+    return index < LP_SIZE_CLASSES ? index : LP_SIZE_CLASSES - 1;
+}
+
+/* The habit is another, or none. */
+void lp_habit_vote_against(struct lp_habit *habit, const struct lp_choice *choice);
+
+static inline void lp_habit_vote(struct lp_habit *habit, const struct lp_choice *choice)
+{
+    if (habit->votes && habit->arm == choice->arm && habit->width == choice->width) {
+        habit->votes += habit->votes < LP_MOST_VOTES;
+    } else {
+        lp_habit_vote_against(habit, choice);
+    }
+}
+
+/* The decision is made: counts it. Until then nothing has changed. */
+static inline void lp_policy_decided(const struct lp_policy *policy, struct lp_site_state *site,
+                                     const struct lp_call *call, const struct lp_choice *choice)
+{
+    site->calls++;
+    if (choice->arm != LOOMP_INLINE && site->models[choice->model].n <= 0) {
+        site->trying = choice->model + 1;
+        site->trying_until = site->calls + LP_TRIAL_CALLS;
+    }
+    site->last_call[choice->model] = site->calls;
+    if (policy->mode == LP_LEARN) {
+        lp_habit_vote(&site->habits[lp_size_class(call->ln_size)], choice);
+    }
+}
 
 /* The work took so long, run by that arm with that model; expected: what the choice said. Whether
  * the site has changed, and whether it was a strike of rail 3. */
@@ -132,15 +155,9 @@ unsigned lp_width_model(unsigned width);
 unsigned lp_model_width(unsigned model);
 
 /* One more from a random sequence. */
-uint64_t lp_next_draw(uint64_t *draw);
+uint64_t lp_next_draw(uint64_t *random);
 
 /* What a hint stands for; 0: nothing. */
 double lp_hint_ns(uint32_t hint);
-
-static inline unsigned lp_size_class(double ln_size)
-{
-    unsigned index = (unsigned)(ln_size * (1 / 1.3862943611198906)); /* ln 4 */
-    return index < LP_SIZE_CLASSES ? index : LP_SIZE_CLASSES - 1;
-}
 
 #endif

@@ -29,7 +29,7 @@ static void read_record(struct lp_site_record *record, struct loomp_site_stats *
     memcpy(stats->name, record->name, sizeof stats->name);
     pthread_mutex_lock(&record->lock);
     const struct lp_site_totals *totals = &record->totals;
-    stats->calls = totals->calls;
+    stats->calls = lp_site_calls(totals);
     stats->inlined = totals->arms[LOOMP_INLINE];
     stats->tasks = totals->arms[LOOMP_TASK];
     stats->teams = totals->arms[LOOMP_TEAM];

@@ -87,20 +87,13 @@ int lp_site_record_named(const char *name, struct lp_site_record **record)
     return *record ? 0 : lp_fail(-ENOMEM, "no memory for the site `%s'", name);
 }
 
-/* A site's first private word points to its record: written by whoever uses the site first, the
- * same value by all, and for ever. */
-static _Atomic(struct lp_site_record *) *record_of(const loomp_site *site)
-{
-    return (_Atomic(struct lp_site_record *) *)(void *)(uintptr_t)&site->private_[0];
-}
-
 struct lp_site_record *lp_site_find(const loomp_site *site)
 {
-    struct lp_site_record *record = atomic_load_explicit(record_of(site), memory_order_acquire);
+    struct lp_site_record *record = atomic_load_explicit(lp_site_word(site), memory_order_acquire);
     return record ? record : site->name ? find(site->name) : NULL;
 }
 
-int lp_site_record(const loomp_site *site, struct lp_site_record **record)
+int lp_site_make_record(const loomp_site *site, struct lp_site_record **record)
 {
     if (site->hint > LOOMP_HINT_HIGH) {
         return lp_fail(-EINVAL,
@@ -108,13 +101,9 @@ int lp_site_record(const loomp_site *site, struct lp_site_record **record)
                        "_MEDIUM or _HIGH",
                        site->name ? site->name : "", site->hint);
     }
-    *record = atomic_load_explicit(record_of(site), memory_order_acquire);
-    if (*record) {
-        return 0;
-    }
     int err = lp_site_record_named(site->name, record);
     if (!err) {
-        atomic_store_explicit(record_of(site), *record, memory_order_release);
+        atomic_store_explicit(lp_site_word(site), *record, memory_order_release);
     }
     return err;
 }
@@ -124,7 +113,7 @@ void lp_sites_forget(void)
     for (struct lp_site_record *record = lp_site_first(); record; record = lp_site_next(record)) {
         pthread_mutex_lock(&record->lock);
         record->merged = (struct lp_site_state){.calls = 0};
-        record->totals = (struct lp_site_totals){.calls = 0};
+        record->totals = (struct lp_site_totals){.regret_ns = 0};
         atomic_store_explicit(&record->strikes, 0, memory_order_relaxed);
         pthread_mutex_unlock(&record->lock);
     }
@@ -134,7 +123,6 @@ void lp_sites_forget(void)
 
 static void merge_totals(struct lp_site_totals *all, struct lp_site_totals *new)
 {
-    all->calls += new->calls;
     for (int arm = 0; arm < LP_ARMS; arm++) {
         all->arms[arm] += new->arms[arm];
     }
@@ -199,14 +187,14 @@ void lp_site_local_init(struct lp_site_local *local, struct lp_site_record *reco
     if (frozen) {
         memcpy(local->state.habits, record->merged.habits, sizeof local->state.habits);
     }
-    local->state.calls = record->totals.calls;
+    local->state.calls = lp_site_calls(&record->totals);
     local->strikes = atomic_load_explicit(&record->strikes, memory_order_relaxed);
     pthread_mutex_unlock(&record->lock);
 }
 
-void lp_site_local_count(struct lp_site_local *local, const struct lp_model_options *options)
+void lp_site_local_exchange(struct lp_site_local *local, const struct lp_model_options *options)
 {
-    if (++local->since < local->due || pthread_mutex_trylock(&local->record->lock)) {
+    if (pthread_mutex_trylock(&local->record->lock)) {
         return; /* who finds the record in use has more to bring next time */
     }
     exchange(local, options);

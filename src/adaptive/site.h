@@ -15,12 +15,16 @@ enum {
 };
 
 struct lp_site_totals {
-    uint64_t calls;
-    uint64_t arms[LP_ARMS];
+    uint64_t arms[LP_ARMS]; /* decisions, by arm */
     uint64_t railed[4];
     double regret_ns;
     uint64_t size_least, size_most; /* 0: none */
 };
+
+static inline uint64_t lp_site_calls(const struct lp_site_totals *totals)
+{
+    return totals->arms[LOOMP_INLINE] + totals->arms[LOOMP_TASK] + totals->arms[LOOMP_TEAM];
+}
 
 struct lp_site_record {
     /* In the order of first use. Written once, when the next one is whole (release), read by
@@ -55,9 +59,21 @@ struct lp_site_local {
     struct lp_choice last;
 };
 
+/* A site's first private word points to its record: written by whoever uses the site first, the
+ * same value by all, and for ever. */
+static inline _Atomic(struct lp_site_record *) *lp_site_word(const loomp_site *site)
+{
+    return (_Atomic(struct lp_site_record *) *)(void *)(uintptr_t)&site->private_[0];
+}
+
 /* The record of a site, made at its first use: 0, -EINVAL (its name or hint), -ENOMEM with a
  * sentence. */
-int lp_site_record(const loomp_site *site, struct lp_site_record **record);
+int lp_site_make_record(const loomp_site *site, struct lp_site_record **record);
+static inline int lp_site_record(const loomp_site *site, struct lp_site_record **record)
+{
+    *record = atomic_load_explicit(lp_site_word(site), memory_order_acquire);
+    return *record && site->hint <= LOOMP_HINT_HIGH ? 0 : lp_site_make_record(site, record);
+}
 int lp_site_record_named(const char *name, struct lp_site_record **record);
 
 /* The one that is there already, or NULL. */
@@ -73,8 +89,16 @@ void lp_sites_forget(void);
 /* A loop begins with what the others know; frozen: and with the habits of the profile. */
 void lp_site_local_init(struct lp_site_local *local, struct lp_site_record *record, bool frozen);
 
-/* A call has been learnt from: exchanges with the record if it is time and nobody else is at it. */
-void lp_site_local_count(struct lp_site_local *local, const struct lp_model_options *options);
+/* A call has been counted or learnt from: exchanges with the record if it is time and nobody else
+ * is at it. */
+void lp_site_local_exchange(struct lp_site_local *local, const struct lp_model_options *options);
+static inline void lp_site_local_count(struct lp_site_local *local,
+                                       const struct lp_model_options *options)
+{
+    if (++local->since >= local->due) {
+        lp_site_local_exchange(local, options);
+    }
+}
 
 /* Exchanges what is left; may wait for others that do. */
 void lp_site_local_flush(struct lp_site_local *local, const struct lp_model_options *options);

@@ -70,6 +70,12 @@ void lp_ledger_finish(struct lp_ledger *ledger);
 /* Whether the runtime can be used at all: 0, -ESHUTDOWN (down), -EOWNERDEAD. */
 int lp_ledger_check(struct lp_ledger *ledger);
 
+/* Whether it takes entries from anybody. */
+static inline bool lp_ledger_is_open(struct lp_ledger *ledger)
+{
+    return atomic_load_explicit(&ledger->gate, memory_order_seq_cst) == LP_GATE_OPEN;
+}
+
 /* Whether this is a forked child, where no lock of ours may be taken. */
 static inline bool lp_is_forked_child(void)
 {

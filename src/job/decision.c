@@ -22,45 +22,25 @@ static struct lp_placed *placed_of(loomp_decision *decision)
     return (struct lp_placed *)(void *)decision->private_;
 }
 
-static double seconds(double ns)
-{
-    return ns * 1e-9;
-}
-
-static void fill(loomp_decision *decision, loomp_site *site, uint64_t size,
-                 const struct lp_choice *choice)
-{
-    decision->site = site;
-    decision->size = size;
-    decision->arm = choice->arm;
-    decision->width = choice->width;
-    decision->reason = choice->reason;
-    decision->cost_s = 0;
-    decision->work_s = seconds(choice->work.cost);
-    decision->work_p95_s = seconds(choice->work.p95);
-    decision->inline_s = seconds(choice->inline_cost);
-    decision->task_s = seconds(choice->task_cost);
-    decision->team_s = seconds(choice->team_cost);
-}
-
 /* With the runtime held. */
-static int choose(loomp_runtime *runtime, loomp_site *site, uint64_t size, loomp_decision *decision)
+static inline int choose(loomp_runtime *runtime, loomp_site *site, uint64_t size, loomp_decision *decision)
 {
     struct lp_request request = {
         .size = size,
-        .hint = site->hint,
-        .kind = site->kind,
-        .may_inline =
-            site->kind == LOOMP_SERIAL || !lp_self.loop || !lp_loop_is_attached(lp_self.loop),
+        .call = {.hint = site->hint,
+                 .kind = site->kind,
+                 .may_inline = site->kind == LOOMP_SERIAL || !lp_self.loop ||
+                               !lp_loop_is_attached(lp_self.loop)},
         .pool = runtime->compute,
         .loop = lp_self.loop,
     };
     int err = lp_site_record(site, &request.site);
     if (!err) {
-        struct lp_choice choice;
         struct lp_placed *placed = placed_of(decision);
-        lp_adaptive_choose(&request, placed, &choice);
-        fill(decision, site, size, &choice);
+        decision->site = site;
+        decision->size = size;
+        decision->cost_s = 0;
+        lp_adaptive_choose(&request, placed, decision);
         placed->submitted_ns = placed->started_ns = lp_stopwatch_ns();
     }
     return err;
@@ -80,7 +60,7 @@ int loomp_choose(loomp_runtime *runtime, loomp_site *site, uint64_t size, loomp_
     if (lp_self.loop) {
         /* While there is a loop there is the pool: the runtime's own end before it is freed, and it
          * is not taken down while another is attached. */
-        int err = lp_ledger_check(&lp_tracked);
+        int err = lp_ledger_is_open(&lp_tracked) ? 0 : lp_ledger_check(&lp_tracked);
         return err ? err : choose(runtime, site, size, decision);
     }
     int err = lp_ledger_enter(&lp_tracked);
@@ -98,7 +78,8 @@ void loomp_finish(loomp_decision *decision)
     }
     struct lp_placed *placed = placed_of(decision);
     double cost_s = decision->cost_s;
-    if (!(cost_s >= 0 && cost_s < LP_MOST_NS / 1e9)) {
+    bool measured = cost_s != 0;
+    if (measured && !(cost_s > 0 && cost_s < LP_MOST_NS / 1e9)) {
         placed->site = NULL; /* no time at all: learnt from as little as a call that is dropped */
         return;
     }
@@ -107,14 +88,13 @@ void loomp_finish(loomp_decision *decision)
     if (hold && lp_ledger_enter(&lp_tracked)) {
         return;
     }
-    bool measured = cost_s > 0;
     placed->ended_ns = measured ? placed->started_ns + (uint64_t)(cost_s * 1e9) : lp_stopwatch_ns();
     placed->disturbed = 0;
     if (!measured) {
         lp_adaptive_ended(placed);
     }
     if (placed->arm == LOOMP_INLINE && lp_self.loop) {
-        lp_loop_spend(lp_self.loop, (double)(placed->ended_ns - placed->started_ns));
+        lp_loop_spend(lp_self.loop, (double)(int64_t)(placed->ended_ns - placed->started_ns));
     }
     lp_adaptive_finish(placed, decision->size, NULL, 0);
     placed->site = NULL; /* once */

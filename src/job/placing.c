@@ -32,10 +32,10 @@ bool lp_job_place(loomp_job *job, loomp_pool *pool, bool outside)
     }
     struct lp_request request = {
         .size = job->size,
-        .hint = job->hint ? job->hint : job->site->hint,
-        .kind = job->kind,
-        .width = job->width,
-        .may_inline = !outside && may_be_inline(job, pool),
+        .call = {.hint = job->hint ? job->hint : job->site->hint,
+                 .kind = job->kind,
+                 .width = job->width,
+                 .may_inline = !outside && may_be_inline(job, pool)},
         .pool = pool,
         .loop = outside ? NULL : lp_self.loop,
     };

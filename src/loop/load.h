@@ -5,7 +5,17 @@
 #define LP_LOOP_LOAD_H
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdint.h>
+
+/* The loop now, as work that might run on it sees it. */
+struct lp_loop_load {
+    double ready;    /* callbacks and completions that wait in this turn, R */
+    double rate;     /* events per ns, lately, lambda */
+    double busy;     /* part of the time, lately, that the loop did not sleep, rho */
+    double spent_ns; /* on inline work in this turn */
+    bool alone;      /* there is no other loop of the runtime's own */
+};
 
 /* Events per ns, by two counts that fade: one over a long time, which is the more exact one, and
  * one over a short time, for bursts. */

@@ -16,7 +16,6 @@
 #include "base/self.h"
 #include "base/stopwatch.h"
 #include "base/thread.h"
-#include "loop/load.h"
 #include "loop/steps.h"
 #include "placement/topology.h"
 
@@ -337,7 +336,7 @@ static void count_turn(loomp_loop *loop, uint64_t now_ns)
     if (from_ns && asleep_ns >= from_ns && now_ns > asleep_ns) {
         double all = (double)(now_ns - from_ns);
         double part = (double)(asleep_ns - from_ns) / all;
-        loop->view.busy += (part - loop->view.busy) * all / (all + LP_METER_NS);
+        loop->view.load.busy += (part - loop->view.load.busy) * all / (all + LP_METER_NS);
     }
 }
 
@@ -358,24 +357,21 @@ static void on_after_sleep(struct ev_loop *ev, ev_check *watcher, int events)
     uint64_t now_ns = lp_stopwatch_ns();
     count_turn(loop, now_ns);
     loop->view.turn_ns = now_ns;
-    loop->view.spent_ns = 0;
+    loop->view.load.spent_ns = 0;
     /* What is pending is what this turn brings: this callback comes before all others. */
     lp_meter_add(&loop->events, loop->view.turn_ns, events_of(loop));
-    loop->view.rate = lp_meter_rate(&loop->events);
+    loop->view.load.rate = lp_meter_rate(&loop->events);
 }
 
-double lp_loop_ready(const loomp_loop *loop)
+const struct lp_loop_view *lp_loop_look(loomp_loop *loop)
 {
     enum { COUNTED = 8 }; /* completions: more of them make no difference */
+    double ready = events_of(loop);
     unsigned batch = 0;
     for (struct lp_item *item = loop->batch; item && batch < COUNTED; item = item->next) {
         batch++;
     }
-    return events_of(loop) + batch;
-}
-
-const struct lp_loop_view *lp_loop_look(const loomp_loop *loop)
-{
+    loop->view.load.ready = ready + batch;
     return &loop->view;
 }
 
@@ -386,7 +382,7 @@ void lp_loop_discount(loomp_loop *loop)
 
 void lp_loop_spend(loomp_loop *loop, double ns)
 {
-    loop->view.spent_ns += ns;
+    loop->view.load.spent_ns += ns;
 }
 
 /* libev ends the process when it cannot have a descriptor for its ev_async, so we ask for one first
@@ -414,7 +410,7 @@ static loomp_loop *new_loop(void)
 /* The watchers every loop has, without a reference. */
 static void start_watchers(loomp_loop *loop)
 {
-    loop->view.alone = loop->options.alone;
+    loop->view.load.alone = loop->options.alone;
     ev_timer_init(&loop->rest, on_rest, 0., 0.);
     ev_set_priority(&loop->rest, EV_MINPRI);
     loop->rest.data = loop;

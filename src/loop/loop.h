@@ -6,6 +6,7 @@
 #include "handoff/completion.h"
 #include "handoff/ledger.h"
 #include "loop/alarm.h"
+#include "loop/load.h"
 #include "placement/plan.h"
 
 #include <loomp/loop.h>
@@ -58,18 +59,12 @@ struct lp_alarms *lp_loop_alarms(loomp_loop *loop);
 /* Makes the loop look at them soon; any thread. */
 void lp_loop_look_at_alarms(loomp_loop *loop);
 
-/* How many callbacks and completions wait in this turn. On its thread. */
-double lp_loop_ready(const loomp_loop *loop);
-
-/* How busy it is otherwise; goes on being so. On its thread. */
+/* How busy it is, counted up to now; goes on being so. On its thread. */
 struct lp_loop_view {
-    double busy;      /* part of the time, lately, that it did not sleep: 0 to 1 */
-    double rate;      /* events per ns, lately */
-    double spent_ns;  /* lp_loop_spend in this turn */
+    struct lp_loop_load load;
     uint64_t turn_ns; /* of lp_stopwatch_ns: when the turn began, or a little before */
-    bool alone;       /* the runtime has no other loop of its own */
 };
-const struct lp_loop_view *lp_loop_look(const loomp_loop *loop);
+const struct lp_loop_view *lp_loop_look(loomp_loop *loop);
 
 /* The completion that runs is no event from outside, but what placing a job has brought: it would not
  * be there had that been placed elsewhere. On its thread. */

@@ -68,7 +68,7 @@ static struct sim_decision choose(void *self, const struct sim_view *view)
     };
     struct lp_choice choice;
     lp_policy_choose(&player->policy, &loop->site, &call, &view->load, &pool,
-                     random_bits(&player->random), &choice);
+                     &player->random.state, &choice);
     lp_policy_decided(&player->policy, &loop->site, &call, &choice);
     bool trial = choice.reason == LOOMP_BY_COLD || choice.reason == LOOMP_BY_TRIAL;
     return (struct sim_decision){choice.arm, choice.width, choice.model, trial,

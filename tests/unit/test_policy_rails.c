@@ -39,8 +39,9 @@ static struct scene scene_of(double cost_ns)
 static struct lp_choice choice_in(struct scene *scene)
 {
     struct lp_choice choice;
-    lp_policy_choose(&scene->policy, &scene->site, &scene->call, &scene->loop, &scene->pool, 1,
-                     &choice);
+    uint64_t random = 1;
+    lp_policy_choose(&scene->policy, &scene->site, &scene->call, &scene->loop, &scene->pool,
+                     &random, &choice);
     return choice;
 }
 

@@ -2,11 +2,15 @@
 /* Owns the decision. What an arm costs is what it costs everybody, in ns:
  *
  *   inline   E[c] + io_weight (E[c] R + lambda E[c^2] / 2) / (1 - rho)
- *   task     E[c] + h (1 + R) + to_start + to_done
- *   team(w)  E[c_w] (1 + price (w - 1)) + h (1 + R) + gang_to_start + to_done
+ *   task     E[c] + h (1 + R / (1 - rho)) + to_start + to_done (1 - rho)
+ *   team(w)  E[c_w] (1 + price (w - 1)) + the same with gang_to_start
  *
  * R events are ready and wait for all of c; of those that arrive meanwhile, lambda a ns, each waits
- * for half of it on average. The price of a thread is what others lose who want it. */
+ * for half of it on average. The price of a thread is what others lose who want it. On a loop that
+ * works a part rho of the time who is delayed delays who comes after: a delay goes on to
+ * 1 / (1 - rho) events for each that it meets, as in any queue (Kleinrock 1975, the M/G/1 busy
+ * period). And while a result waits for a loop that works, others are served who would wait for it
+ * otherwise: the order is another, and their sum is not (Kleinrock 1965, the conservation law). */
 #include "adaptive/policy.h"
 
 #include <math.h>
@@ -276,13 +280,11 @@ static bool is_blocked(struct lp_site_state *site, double ln_size)
            ln_size <= site->blocked_high + LN2;
 }
 
-/* Who is delayed delays who comes after: on a loop that works a part rho of the time a delay goes
- * on to 1 / (1 - rho) events for each that it meets, as in any queue (Kleinrock 1975, the M/G/1
- * busy period). */
-static double stretch(const struct lp_loop_load *loop)
+/* The part of the time that the loop has nothing to do. */
+static double idle_of(const struct lp_loop_load *loop)
 {
     double idle = 1 - loop->busy;
-    return 1 / (idle > LEAST_IDLE ? idle : LEAST_IDLE);
+    return idle > LEAST_IDLE ? idle : LEAST_IDLE;
 }
 
 /* What forbids to run it inline; 0: nothing. Who weighs the events higher has narrower rails. */
@@ -430,7 +432,8 @@ void lp_policy_choose(const struct lp_policy *policy, struct lp_site_state *site
 {
     struct lp_prediction *work = &choice->work;
     struct team team = {INFINITY, INFINITY, 1, false};
-    double offload = pool->submit * (1 + loop->ready) + pool->to_done;
+    double idle = idle_of(loop);
+    double offload = pool->submit * (1 + loop->ready / idle) + pool->to_done * idle;
     if (call->kind != LOOMP_SERIAL) {
         team = best_team(policy, site, call, pool, offload + pool->gang_to_start, random);
     }
@@ -443,10 +446,7 @@ void lp_policy_choose(const struct lp_policy *policy, struct lp_site_state *site
         *work = (struct lp_prediction){guess.ln_cost, guess.variance, cost, cost * cost * spread,
                                        cost * exp(1.645 * sqrt(guess.variance))};
     }
-    double harm = work->cost * loop->ready + loop->rate * work->cost2 / 2;
-    if (harm > 0) {
-        harm *= stretch(loop);
-    }
+    double harm = (work->cost * loop->ready + loop->rate * work->cost2 / 2) / idle;
     choice->inline_cost = call->may_inline ? work->cost + policy->io_weight * harm : INFINITY;
     choice->task_cost = work->cost + offload + pool->to_start;
     if (team.trial) {

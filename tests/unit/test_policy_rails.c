@@ -69,6 +69,23 @@ TEST(what_is_cheaper_in_the_pool_goes_there_by_cost)
     CHECK(goes(&scene, LOOMP_TASK, LOOMP_BY_COST));
 }
 
+TEST(on_a_busy_loop_a_delay_is_dearer_and_the_way_back_is_free)
+{
+    struct scene scene = scene_of(40e3);
+    scene.loop.ready = 1;
+    scene.pool.to_start = scene.pool.to_done = 30e3;
+    struct lp_choice calm = choice_in(&scene);
+    scene.loop.busy = 0.75;
+    struct lp_choice busy = choice_in(&scene);
+    double harm = calm.inline_cost - calm.work.cost;
+    CHECK(fabs(busy.inline_cost - busy.work.cost - 4 * harm) < 1);
+    double handing = busy.task_cost - calm.task_cost; /* of h R, three times more; of to_done less */
+    CHECK(fabs(handing - (3 * scene.pool.submit - 0.75 * 30e3)) < 1);
+    CHECK(calm.arm == LOOMP_INLINE && busy.arm == LOOMP_TASK);
+    scene.loop.busy = 1;
+    CHECK(choice_in(&scene).inline_cost < INFINITY);
+}
+
 TEST(rail_0_speaks_on_a_single_loop_that_is_busy)
 {
     struct scene scene = scene_of(60e3);

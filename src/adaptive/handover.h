@@ -70,6 +70,18 @@ static inline double lp_handover_gang_to_start(const struct lp_handover *handove
     return lp_handover_value(handover->gang_to_start, state);
 }
 
+/* The same with so many gangs ahead, the one that runs included, that are expected to take ahead_ns
+ * together, half of that one being over. What others have waited says little where it is known what
+ * one waits for: a gang that took a thousand times as long once is not there again. */
+static inline double lp_handover_gang_wait(const struct lp_handover *handover, unsigned state,
+                                           double ahead_ns, unsigned gangs)
+{
+    return ahead_ns > 0 && gangs > 0
+               ? lp_handover_gang_to_start(handover, LP_POOL_PARKED) +
+                     ahead_ns * (1 - 0.5 / (double)gangs)
+               : lp_handover_gang_to_start(handover, state);
+}
+
 /* Not measured in that state for so long that it may have changed. */
 static inline bool lp_handover_is_stale(const struct lp_handover *handover, unsigned state,
                                         uint64_t now_ns)

@@ -290,7 +290,9 @@ static void look_at_pool(struct loomp_pool *pool, bool serial, const struct lp_h
     load->gang_to_start = 0;
     if (!serial) {
         outlook->gang_state = lp_pool_state(false, !view.gang_runs, view.gangs, 1);
-        load->gang_to_start = lp_handover_gang_to_start(handover, outlook->gang_state);
+        load->gang_to_start =
+            lp_handover_gang_wait(handover, outlook->gang_state, (double)view.expected_ns,
+                                  (unsigned)view.gangs + view.gang_runs);
     }
 }
 
@@ -322,6 +324,8 @@ static void note(struct lp_placed *placed, const struct lp_choice *choice,
     placed->model = (uint8_t)choice->model;
     placed->state = (uint8_t)(choice->arm == LOOMP_TEAM ? outlook->gang_state : outlook->state);
     placed->work = (float)choice->work.cost;
+    placed->expected_ns =
+        choice->arm == LOOMP_TEAM ? (float)fmin(choice->team_run, LP_MOST_NS) : 0;
     if (!current.trace) {
         return;
     }
@@ -359,6 +363,7 @@ static void place_without(struct lp_request *request, struct lp_placed *placed)
 {
     bool serial = request->call.kind == LOOMP_SERIAL;
     placed->site = NULL;
+    placed->expected_ns = 0;
     placed->arm = serial ? LOOMP_TASK : LOOMP_TEAM;
     placed->reason = LOOMP_BY_PLACE;
     placed->width = (uint16_t)(serial ? 1 : request->call.width);

@@ -48,6 +48,7 @@ struct lp_placed {
     float ln_size;
     float work, inline_cost, task_cost, team_cost; /* predicted, ns */
     float ready, rate;                             /* of the loop; events per ns */
+    float expected_ns; /* of a team: how long it will run; 0: nothing is known, or no team */
     uint16_t width;
     uint8_t arm, reason, model, state; /* state: the pool's */
     uint8_t disturbed; /* it took longer than it costs: others had the CPU meanwhile */

@@ -176,6 +176,7 @@ static double price_of_threads(const struct lp_policy *policy, const struct lp_p
 struct team {
     double cost; /* as expected, of the one that was chosen */
     double aged; /* a draw from what it may have become since it was last seen */
+    double run;  /* of that cost: how long it keeps the team */
     unsigned width;
     bool trial;
 };
@@ -231,7 +232,7 @@ static struct team best_team(const struct lp_policy *policy, struct lp_site_stat
                              double other, uint64_t *random)
 {
     unsigned widest = widest_of(call, pool);
-    struct team team = {INFINITY, INFINITY, widest, false};
+    struct team team = {INFINITY, INFINITY, 0, widest, false};
     if (nearest(site, LP_WIDTHS, -1) == LP_WIDTHS) {
         team.trial = true;
         team.width = first_width(widest);
@@ -239,7 +240,7 @@ static struct team best_team(const struct lp_policy *policy, struct lp_site_stat
     }
     unsigned untried = untried_model(site, call->ln_size, widest);
     if (untried == 0) {
-        return (struct team){INFINITY, INFINITY, 1, true};
+        return (struct team){INFINITY, INFINITY, 0, 1, true};
     }
     double price = price_of_threads(policy, pool);
     double least = INFINITY;
@@ -257,7 +258,8 @@ static struct team best_team(const struct lp_policy *policy, struct lp_site_stat
             exp(guess.ln_cost + sqrt(guess.variance + guess.age) * normal) * shared + other;
         if (cost < least || model == untried) {
             least = cost;
-            team.cost = exp(guess.ln_cost) * shared + other;
+            team.run = exp(guess.ln_cost);
+            team.cost = team.run * shared + other;
             team.aged = exp(guess.ln_cost + sqrt(guess.age) * normal) * shared + other;
             team.width = width;
             team.trial = model == untried;
@@ -431,7 +433,7 @@ void lp_policy_choose(const struct lp_policy *policy, struct lp_site_state *site
                       const struct lp_pool_load *pool, uint64_t *random, struct lp_choice *choice)
 {
     struct lp_prediction *work = &choice->work;
-    struct team team = {INFINITY, INFINITY, 1, false};
+    struct team team = {INFINITY, INFINITY, 0, 1, false};
     double idle = idle_of(loop);
     double offload = pool->submit * (1 + loop->ready / idle) + pool->to_done * idle;
     if (call->kind != LOOMP_SERIAL) {
@@ -452,6 +454,7 @@ void lp_policy_choose(const struct lp_policy *policy, struct lp_site_state *site
     if (team.trial) {
         team.cost = team.aged = choice->task_cost; /* nobody knows */
     }
+    choice->team_run = team.run > 0 ? team.run : work->cost;
     choice->team_cost = team.cost;
     choice->cheapest = LOOMP_TASK;
     double cheapest = choice->task_cost;

@@ -96,6 +96,7 @@ struct lp_choice {
     uint32_t cheapest;                        /* the arm that costs least, rails or not */
     struct lp_prediction work;                /* on one thread */
     double inline_cost, task_cost, team_cost; /* ns, of everybody; infinite: not possible */
+    double team_run; /* how long the team is expected to run, as far as known */
 };
 
 void lp_policy_choose(const struct lp_policy *policy, struct lp_site_state *site,

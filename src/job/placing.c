@@ -43,12 +43,25 @@ bool lp_job_place(loomp_job *job, loomp_pool *pool, bool outside)
         return false; /* its name has been changed under way */
     }
     lp_adaptive_choose(&request, &words->placed, NULL);
+    if (job->kind != LOOMP_GANG) {
+        words->placed.expected_ns = 0; /* TASKS run together: nobody waits for all of each */
+    } else if (words->placed.expected_ns > 0) {
+        lp_pool_expect(pool, (int64_t)words->placed.expected_ns);
+    }
     words->size = job->size;
     words->kind = words->placed.arm == LOOMP_TEAM ? job->kind : LOOMP_SERIAL;
     words->width = words->placed.width;
     words->placed.started_ns = 0;
     words->placed.submitted_ns = words->placed.arm == LOOMP_INLINE ? 0 : lp_stopwatch_ns();
     return words->placed.arm == LOOMP_INLINE;
+}
+
+void lp_job_expected_no_more(struct lp_job_words *words)
+{
+    if (words->placed.expected_ns > 0) {
+        lp_pool_expect(words->pool, -(int64_t)words->placed.expected_ns);
+        words->placed.expected_ns = 0;
+    }
 }
 
 void lp_job_handed_over(const struct lp_placed *placed, loomp_pool *pool)

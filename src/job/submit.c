@@ -101,6 +101,7 @@ static int claim(loomp_runtime *runtime, loomp_job *job, loomp_pool *pool, uint3
     words->kind = job->kind;
     words->width = job->width;
     words->placed.site = NULL;
+    words->placed.expected_ns = 0;
     if (words->group) {
         lp_group_join(words->group);
     }
@@ -113,6 +114,7 @@ static int claim(loomp_runtime *runtime, loomp_job *job, loomp_pool *pool, uint3
 static void unclaim(loomp_job *job)
 {
     struct lp_job_words *words = lp_job_words(job);
+    lp_job_expected_no_more(words);
     if (words->deadline) {
         lp_deadline_drop(words->deadline);
     }

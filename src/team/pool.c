@@ -498,6 +498,7 @@ void lp_pool_look(struct loomp_pool *pool, bool serial, struct lp_pool_view *vie
         return;
     }
     view->gang_runs = atomic_load_explicit(&pool->claim, memory_order_relaxed) > 0;
+    view->expected_ns = atomic_load_explicit(&pool->expected_ns, memory_order_relaxed);
     for (int row = 0; row < LP_PRIORITIES; row++) {
         view->gangs += lp_ring_count(&pool->gangs[row]);
     }

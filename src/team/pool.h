@@ -151,6 +151,9 @@ struct loomp_pool {
 
     /* Read at every job boundary, written when gangs come and go. */
     LP_OWN_LINE _Atomic uint32_t claim; /* the places below it belong to the gang team */
+    /* How long the GANGs with a site that are accepted and have not ended are expected to take. Any
+     * thread adds and subtracts; relaxed: a guess. */
+    _Atomic int64_t expected_ns;
     _Atomic uint32_t limit;             /* the places from it on are in nobody's use, 1..width */
     _Atomic uint32_t attention;         /* enum lp_attention */
     _Atomic uint32_t relief;            /* workers that serve beside a gang that has all places */
@@ -312,8 +315,15 @@ struct lp_pool_view {
     bool gang_runs;    /* the gang team has places */
     uint64_t waiting;  /* SERIAL jobs in the injection queues */
     uint64_t gangs;    /* the others */
+    int64_t expected_ns; /* of the GANGs, as far as known */
 };
 void lp_pool_look(struct loomp_pool *pool, bool serial, struct lp_pool_view *view);
+
+/* So much more is expected of GANGs, or, negative, has come or will not. */
+static inline void lp_pool_expect(struct loomp_pool *pool, int64_t ns)
+{
+    atomic_fetch_add_explicit(&pool->expected_ns, ns, memory_order_relaxed);
+}
 
 /* Whether SERIAL work may be waiting (seq_cst loads). */
 bool lp_pool_has_serial(struct loomp_pool *pool);

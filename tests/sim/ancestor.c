@@ -111,11 +111,11 @@ static struct sim_decision choose(void *data, const struct sim_view *view)
         railed = true;
     }
     if (!railed && here <= there) {
-        return (struct sim_decision){LOOMP_INLINE, 1, 0, false, 0};
+        return (struct sim_decision){LOOMP_INLINE, 1, 0, false, 0, 0};
     }
     return view->trace->curve == CURVE_SERIAL
-               ? (struct sim_decision){LOOMP_TASK, 1, 0, false, 0}
-               : (struct sim_decision){LOOMP_TEAM, view->width, 0, false, 0};
+               ? (struct sim_decision){LOOMP_TASK, 1, 0, false, 0, 0}
+               : (struct sim_decision){LOOMP_TEAM, view->width, 0, false, 0, 0};
 }
 
 static void learn(void *data, const struct sim_call *call, double done_ns, double handed_ns)

@@ -61,18 +61,19 @@ static struct sim_decision choose(void *self, const struct sim_view *view)
         .width = view->width,
         .submit = handover->submit.value,
         .to_start = lp_handover_to_start(handover, view->pool_state),
-        .gang_to_start = lp_handover_gang_to_start(handover, view->gang_state),
+        .gang_to_start =
+            lp_handover_gang_wait(handover, view->gang_state, view->gangs_ns, view->gangs),
         .to_done = handover->to_done.value,
         .backlog = view->backlog,
         .stale = lp_handover_is_stale(handover, view->pool_state, view->now_ns),
     };
     struct lp_choice choice;
-    lp_policy_choose(&player->policy, &loop->site, &call, &view->load, &pool,
-                     &player->random.state, &choice);
+    lp_policy_choose(&player->policy, &loop->site, &call, &view->load, &pool, &player->random.state,
+                     &choice);
     lp_policy_decided(&player->policy, &loop->site, &call, &choice);
     bool trial = choice.reason == LOOMP_BY_COLD || choice.reason == LOOMP_BY_TRIAL;
-    return (struct sim_decision){choice.arm, choice.width, choice.model, trial,
-                                 choice.work.cost};
+    return (struct sim_decision){choice.arm, choice.width,     choice.model,
+                                 trial,      choice.work.cost, choice.team_run};
 }
 
 static void learn(void *self, const struct sim_call *call, double done_ns, double handed_ns)

@@ -24,16 +24,16 @@ static struct sim_decision choose_inline(void *self, const struct sim_view *view
 {
     (void)self;
     (void)view;
-    return (struct sim_decision){LOOMP_INLINE, 1, 0, false, 0};
+    return (struct sim_decision){LOOMP_INLINE, 1, 0, false, 0, 0};
 }
 
 static struct sim_decision choose_offload(void *self, const struct sim_view *view)
 {
     (void)self;
     if (view->trace->curve != CURVE_SERIAL) {
-        return (struct sim_decision){LOOMP_TEAM, view->width, 0, false, 0};
+        return (struct sim_decision){LOOMP_TEAM, view->width, 0, false, 0, 0};
     }
-    return (struct sim_decision){LOOMP_TASK, 1, 0, false, 0};
+    return (struct sim_decision){LOOMP_TASK, 1, 0, false, 0, 0};
 }
 
 const struct sim_policy always_inline = {"inline", nothing_new, free, choose_inline,
@@ -133,7 +133,7 @@ static double cost_team(const struct oracle *oracle, const struct sim_view *view
 static struct sim_decision offload(const struct oracle *oracle, const struct sim_view *view,
                                    double mean, double *cost)
 {
-    struct sim_decision best = {LOOMP_TASK, 1, 0, false, 0};
+    struct sim_decision best = {LOOMP_TASK, 1, 0, false, 0, 0};
     *cost = cost_task(oracle, view, mean);
     unsigned width = view->trace->curve == CURVE_SERIAL ? view->width : 1;
     while (width < view->width) {
@@ -142,7 +142,7 @@ static struct sim_decision offload(const struct oracle *oracle, const struct sim
         double here = cost_team(oracle, view, scaled);
         if (here < *cost) {
             *cost = here;
-            best = (struct sim_decision){LOOMP_TEAM, width, 0, false, 0};
+            best = (struct sim_decision){LOOMP_TEAM, width, 0, false, 0, 0};
         }
     }
     return best;
@@ -160,7 +160,7 @@ static struct sim_decision oracle_choose(void *self, const struct sim_view *view
     double cost;
     struct sim_decision best = offload(oracle, view, mean, &cost);
     if (may && cost_inline(view, mean, square) <= cost) {
-        return (struct sim_decision){LOOMP_INLINE, 1, 0, false, 0};
+        return (struct sim_decision){LOOMP_INLINE, 1, 0, false, 0, 0};
     }
     return best;
 }

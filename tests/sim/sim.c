@@ -92,6 +92,7 @@ struct sim {
     struct loop loops[MOST_LOOPS];
     struct worker workers[MOST_WORKERS];
     struct queue tasks, gangs;
+    double gangs_ns; /* that the policy expects of those that are there */
     struct worker team; /* of gangs */
     struct random foreign;
     double next_foreign;
@@ -265,6 +266,8 @@ static void view_of(struct sim *sim, struct loop *loop, struct sim_view *view)
         .pool_state = lp_pool_state(searching, parked, sim->tasks.length, workers),
         .gang_state =
             lp_pool_state(false, !sim->team.job, sim->gangs.length + (sim->team.job != NULL), 1),
+        .gangs = sim->gangs.length + (sim->team.job != NULL),
+        .gangs_ns = sim->gangs_ns,
         .width = workers,
         .backlog = (double)sim->tasks.length / workers,
         .in_flight = sim->in_flight,
@@ -419,6 +422,7 @@ static void submit(struct sim *sim, struct job *job)
 {
     job->record.handed = sim->now;
     if (!job->foreign && job->record.decision.arm == LOOMP_TEAM) {
+        sim->gangs_ns += job->record.decision.team_ns;
         push(&sim->gangs, job);
         gang_goes_on(sim);
         return;
@@ -468,6 +472,7 @@ static void team_is_due(struct sim *sim)
 {
     struct job *job = sim->team.job;
     sim->team = (struct worker){PARKED, INFINITY, NULL};
+    sim->gangs_ns -= job->record.decision.team_ns;
     finish(sim, job);
     gang_goes_on(sim);
 }

@@ -33,6 +33,8 @@ struct sim_view {
     /* As the scheduler sees it. */
     struct lp_loop_load load;
     unsigned pool_state, gang_state;
+    unsigned gangs;  /* ahead, with the one that runs */
+    double gangs_ns; /* that they were expected to take */
     unsigned width;
     double backlog;
     unsigned in_flight; /* of all loops */
@@ -48,6 +50,7 @@ struct sim_decision {
     unsigned model; /* that learns from it */
     bool trial;     /* made to learn what it costs, because nobody knows */
     double work_ns; /* expected of the work on one thread; 0: unknown */
+    double team_ns; /* and of the team */
 };
 
 /* A call that is over. */

@@ -88,6 +88,20 @@ TEST(gangs_and_tasks_do_not_mix)
     CHECK(is_near(lp_handover_gang_to_start(&handover, LP_POOL_PARKED), 99e3, 0.05));
 }
 
+TEST(who_waits_for_gangs_that_are_known_does_not_look_at_what_others_waited)
+{
+    struct lp_handover handover;
+    lp_handover_init(&handover);
+    for (unsigned i = 0; i < 100; i++) {
+        lp_handover_learn_start(&handover, true, LP_POOL_BACKLOG, 9e9, 1);
+    }
+    double alone = lp_handover_gang_wait(&handover, LP_POOL_PARKED, 0, 0);
+    CHECK(alone == lp_handover_gang_to_start(&handover, LP_POOL_PARKED));
+    CHECK(lp_handover_gang_wait(&handover, LP_POOL_BACKLOG, 200e3, 1) == alone + 100e3);
+    CHECK(lp_handover_gang_wait(&handover, LP_POOL_BACKLOG, 200e3, 4) == alone + 175e3);
+    CHECK(lp_handover_gang_wait(&handover, LP_POOL_BACKLOG, 0, 1) > 1e6);
+}
+
 TEST(a_mean_is_exact_at_first)
 {
     struct lp_mean mean = {123, 0};

@@ -4,6 +4,8 @@
 #define SUITE "site widths"
 #include "site_jobs.h"
 
+#include "team/pool.h"
+
 #include <errno.h>
 #include <omp.h>
 #include <stdatomic.h>
@@ -66,6 +68,11 @@ static void summing_init(struct summing *summing, loomp_site *site, uint32_t kin
     site_job_init(&summing->job, site, kind);
     summing->job.job.width = width;
     summing->job.body = kind == LOOMP_TASKS ? sum_by_tasks : sum_in_a_region;
+}
+
+static void wait_at_the_gate(struct site_job *self)
+{
+    gate_pass(self->arg);
 }
 
 static bool sums_well(const struct summing *summing, loomp_loop *loop)
@@ -131,6 +138,44 @@ TEST(results_are_right_while_widths_are_learnt)
     CHECK(loomp_stop(runtime) == 0);
     struct loomp_site_stats stats = stats_of(&site);
     CHECK(stats.calls == 200 && stats.teams > 0);
+}
+
+static int64_t expected_of(loomp_pool *pool)
+{
+    return atomic_load(&pool->expected_ns);
+}
+
+TEST(a_pool_expects_gangs_until_they_have_ended_or_are_withdrawn)
+{
+    static loomp_site site = LOOMP_SITE("expected", LOOMP_HINT_HIGH);
+    enum { GANGS = 6, WITHDRAWN = 2 };
+    static struct site_job gangs[GANGS];
+    static struct gate gate;
+    gate_init(&gate);
+    pin_site(&site, LOOMP_TEAM, 0);
+    loomp_runtime *runtime = runtime_with_sites(NULL);
+    loomp_pool *pool = compute_of(runtime);
+    int64_t before = 0;
+    CHECK(expected_of(pool) == 0);
+    for (int i = 0; i < GANGS; i++) {
+        site_job_init(&gangs[i], &site, LOOMP_GANG);
+        gangs[i].body = i == 0 ? wait_at_the_gate : NULL;
+        gangs[i].arg = &gate;
+        CHECK(site_job_submit(&gangs[i]) == 0);
+        if (i == 0) {
+            gate_wait_for_arrivals(&gate, 1); /* all others wait behind it */
+        }
+        CHECK(expected_of(pool) > before);
+        before = expected_of(pool);
+    }
+    for (int i = GANGS - WITHDRAWN; i < GANGS; i++) {
+        CHECK(loomp_cancel(&gangs[i].job) == 0);
+    }
+    CHECK(expected_of(pool) < before && expected_of(pool) > 0);
+    gate_open(&gate);
+    CHECK(loomp_wait_idle(runtime, PATIENCE_S) == 0);
+    CHECK(expected_of(pool) == 0);
+    CHECK(loomp_stop(runtime) == 0);
 }
 
 TEST(the_width_that_a_job_asks_for_is_the_most_it_gets)

@@ -14,7 +14,8 @@ struct lp_model_options {
 };
 
 enum {
-    LP_WAITING_CALLS = 16
+    LP_WAITING_CALLS = 16, /* are learnt together */
+    LP_SEEN_AT_ONCE = 100  /* but so many of a site each when it is seen */
 };
 
 /* A call of some ln size: in ln ns the mean, and the variance of the mean, from which both moments
@@ -68,17 +69,24 @@ static inline void lp_model_predict(struct lp_model *model, double ln_size, doub
     }
 }
 
-/* A call of that ln size has cost so many ns. It is learnt at once, or together with some that
- * follow. batch: NULL, or a model that collects what was learnt here, without forgetting anything
- * but what lies before a change, to be merged into another model. True: a change of level has been
- * seen, and what lies before it is all but forgotten. */
-static inline bool lp_model_learn(struct lp_model *model, struct lp_model *batch,
-                                  const struct lp_model_options *options, double ln_size,
-                                  double cost_ns, bool at_once);
-
-/* Learns what waits. Returns the same. */
+/* Learns the calls that wait. batch: NULL, or a model that collects what was learnt here, without
+ * forgetting anything but what lies before a change, to be merged into another model. True: a
+ * change of level has been seen, and what lies before it is all but forgotten. */
 bool lp_model_settle(struct lp_model *model, struct lp_model *batch,
                      const struct lp_model_options *options);
+
+/* A call of that ln size has cost so many ns. It waits for some that follow, or all are learnt at
+ * once. Returns the same. */
+static inline bool lp_model_learn(struct lp_model *model, struct lp_model *batch,
+                                  const struct lp_model_options *options, double ln_size,
+                                  double cost_ns, bool at_once)
+{
+    unsigned i = model->waiting++;
+    model->calls[i].ln_size = ln_size;
+    model->calls[i].cost = cost_ns;
+    return (at_once || model->seen < LP_SEEN_AT_ONCE || i + 1 == LP_WAITING_CALLS) &&
+           lp_model_settle(model, batch, options);
+}
 
 /* Adds a batch to a model, as what came after it. changed: learning one of the batch's calls has
  * said so. */
@@ -91,21 +99,6 @@ void lp_model_restore(struct lp_model *model, double memory);
 
 /* Takes what another model knows, but not where that is in looking for a change. */
 void lp_model_adopt(struct lp_model *model, const struct lp_model *other);
-
-enum {
-    LP_SEEN_AT_ONCE = 100
-}; /* so many calls of a site are all learnt when they are seen */
-
-static inline bool lp_model_learn(struct lp_model *model, struct lp_model *batch,
-                                  const struct lp_model_options *options, double ln_size,
-                                  double cost_ns, bool at_once)
-{
-    unsigned i = model->waiting++;
-    model->calls[i].ln_size = ln_size;
-    model->calls[i].cost = cost_ns;
-    return (at_once || model->seen < LP_SEEN_AT_ONCE || i + 1 == LP_WAITING_CALLS) &&
-           lp_model_settle(model, batch, options);
-}
 
 /* Below it costs are not told apart, and above LP_MOST_NS neither: a clock's step, a day. */
 #define LP_LEAST_NS 1.0

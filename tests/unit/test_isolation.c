@@ -172,6 +172,7 @@ static void check_icvs(uint32_t kind)
 TEST(icvs_that_a_serial_job_sets_do_not_reach_the_next_one)
 {
     check_icvs(LOOMP_SERIAL);
+    CHECK(first_seen.threads == 1); /* as many as its regions get */
 }
 
 TEST(icvs_that_a_gang_sets_do_not_reach_the_next_one)

@@ -4,6 +4,8 @@
 #define SUITE "site pins"
 #include "site_jobs.h"
 
+#include "base/log.h"
+
 #include <errno.h>
 #include <unistd.h>
 
@@ -401,6 +403,52 @@ TEST(a_profile_that_is_not_there_yet_is_written_at_the_end)
     file_read(&file);
     CHECK(strstr(file.text, "first profile") != NULL);
     unlink(file.path);
+}
+
+/* ---- what is not as it was asked for --------------------------------------------------------- */
+
+static char warned[4096]; /* by the thread that starts and stops the runtime */
+
+static void keep_warning(void *arg, int32_t level, const char *line)
+{
+    (void)arg;
+    size_t length = strlen(warned);
+    if (level == LOOMP_LOG_WARNING) {
+        snprintf(warned + length, sizeof warned - length, "%s\n", line);
+    }
+}
+
+static bool is_warned(const char *const *settings, const char *of)
+{
+    warned[0] = '\0';
+    lp_log_reset(); /* each warning once again */
+    loomp_set_log(keep_warning, NULL);
+    CHECK(loomp_stop(start(settings)) == 0);
+    loomp_set_log(NULL, NULL);
+    return strstr(warned, of) != NULL;
+}
+
+TEST(a_profile_that_does_not_freeze_is_warned_of)
+{
+    CHECK(is_warned((const char *const[]){"adaptive.mode", "frozen", NULL},
+                    "adaptive.profile names no file"));
+    CHECK(is_warned((const char *const[]){"adaptive.mode", "frozen", "adaptive.profile",
+                                          "none.profile", NULL},
+                    "none.profile does not exist"));
+    CHECK(access("none.profile", F_OK) != 0);
+    CHECK(!is_warned((const char *const[]){"adaptive.mode", "learn", NULL}, "frozen"));
+}
+
+TEST(a_pin_of_a_site_that_nobody_used_is_warned_of)
+{
+    const char *const settings[] = {"sites.misspelt.arm", "task", NULL};
+    CHECK(is_warned(settings, "sites.misspelt: no site of that name was used"));
+    static loomp_site site = LOOMP_SITE("misspelt", LOOMP_HINT_LOW);
+    loomp_decision decision;
+    loomp_runtime *runtime = start(NULL);
+    CHECK(loomp_choose(runtime, &site, 0, &decision) == 0);
+    CHECK(loomp_stop(runtime) == 0);
+    CHECK(!is_warned(settings, "misspelt"));
 }
 
 TEST(a_file_that_is_no_profile_keeps_the_runtime_from_starting)

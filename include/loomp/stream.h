@@ -28,7 +28,7 @@ typedef int (*loomp_stream_map_fn)(void **item, void *arg);
  * push to this stream and to others, close and abort them. */
 typedef void (*loomp_stream_deliver_fn)(void *item, int status, void *arg);
 
-/* There is room again after a push that returned -EAGAIN; on the loop, once for each such refusal. */
+/* There is room again after pushes that returned -EAGAIN; on the loop, once for all of them. */
 typedef void (*loomp_stream_writable_fn)(loomp_stream *stream, void *arg);
 
 /* The last call of a stream, on its loop; the handle is not valid afterwards. status: 0, the error

@@ -24,4 +24,8 @@
 
 #include <loomp/site.h>
 
+#include <loomp/stream.h>
+
+#include <loomp/io.h>
+
 #endif

@@ -31,8 +31,9 @@
 /* A turn of the loop runs no more completions than this before its watchers get theirs. */
 enum { BATCH = 64, BATCH_NS = 200000 };
 
+/* Of loomp_loop_at_exit. */
 struct at_exit {
-    struct at_exit *next;
+    struct lp_loop_exit exit;
     loomp_post_fn fn;
     void *arg;
 };
@@ -59,7 +60,7 @@ struct loomp_loop {
     ev_prepare before_sleep;
     ev_check after_sleep;
     struct lp_item *batch; /* taken, not yet run */
-    struct at_exit *at_exit;
+    struct lp_loop_exit *exits;
     bool attached;
     bool holds_reference;
     struct lp_meter events;
@@ -451,14 +452,41 @@ static void stop_watchers(loomp_loop *loop)
     ev_async_stop(loop->ev, &loop->wake);
 }
 
-static void call_at_exit(loomp_loop *loop)
+void lp_loop_add_exit(loomp_loop *loop, struct lp_loop_exit *exit)
 {
-    while (loop->at_exit) {
-        struct at_exit *entry = loop->at_exit;
-        loop->at_exit = entry->next;
-        entry->fn(loop, entry->arg);
-        free(entry);
+    exit->next = loop->exits;
+    exit->link = &loop->exits;
+    if (exit->next) {
+        exit->next->link = &exit->next;
     }
+    loop->exits = exit;
+}
+
+void lp_loop_remove_exit(struct lp_loop_exit *exit)
+{
+    if (exit->link) {
+        *exit->link = exit->next;
+        if (exit->next) {
+            exit->next->link = exit->link;
+        }
+        exit->link = NULL;
+    }
+}
+
+static void call_exits(loomp_loop *loop)
+{
+    while (loop->exits) {
+        struct lp_loop_exit *exit = loop->exits;
+        lp_loop_remove_exit(exit);
+        exit->run(exit); /* it may be gone from here on */
+    }
+}
+
+static void run_at_exit(struct lp_loop_exit *exit)
+{
+    struct at_exit *entry = (struct at_exit *)(void *)exit;
+    entry->fn(lp_self.loop, entry->arg);
+    free(entry);
 }
 
 static void drain(loomp_loop *loop)
@@ -515,7 +543,7 @@ static void loop_main(void *arg)
     }
 
     drain(loop);
-    call_at_exit(loop);
+    call_exits(loop);
     stop_watchers(loop);
     ev_loop_destroy(loop->ev);
     lp_self = (struct lp_self){0};
@@ -600,8 +628,8 @@ int lp_loop_detach(loomp_loop *loop)
         while (atomic_load_explicit(&loop->expected, memory_order_acquire)) {
             lp_loop_run_once(loop, -1);
         }
-        call_at_exit(loop); /* which may bring more */
-    } while (atomic_load_explicit(&loop->expected, memory_order_acquire) || loop->at_exit);
+        call_exits(loop); /* which may bring more */
+    } while (atomic_load_explicit(&loop->expected, memory_order_acquire) || loop->exits);
     while (atomic_load_explicit(&loop->visitors, memory_order_acquire)) {
         sched_yield(); /* between a push and its wake-up: a moment */
     }
@@ -620,8 +648,8 @@ int loomp_loop_at_exit(loomp_loop *loop, loomp_post_fn fn, void *arg)
     if (!entry) {
         return lp_fail(-ENOMEM, "no memory for loomp_loop_at_exit");
     }
-    *entry = (struct at_exit){loop->at_exit, fn, arg};
-    loop->at_exit = entry;
+    *entry = (struct at_exit){.exit.run = run_at_exit, .fn = fn, .arg = arg};
+    lp_loop_add_exit(loop, &entry->exit);
     return 0;
 }
 

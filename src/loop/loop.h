@@ -53,6 +53,18 @@ void lp_loop_settle(loomp_loop *loop);
  * returns. */
 void lp_loop_push(loomp_loop *loop, struct lp_item *item);
 
+/* What is called on the loop's thread when the loop ends, last added first; loomp_detach comes back to
+ * them as long as they bring work. An entry that is called has been removed. */
+struct lp_loop_exit {
+    struct lp_loop_exit *next;
+    struct lp_loop_exit **link; /* what points to it; NULL: it is not in the list */
+    void (*run)(struct lp_loop_exit *exit);
+};
+
+/* On the loop's thread. Removing one that is not there does nothing. */
+void lp_loop_add_exit(loomp_loop *loop, struct lp_loop_exit *exit);
+void lp_loop_remove_exit(struct lp_loop_exit *exit);
+
 /* The alarms that are set on it (loop/alarm.h). */
 struct lp_alarms *lp_loop_alarms(loomp_loop *loop);
 

@@ -143,6 +143,27 @@ int main(void)
     FIELD(struct loomp_call, ready);
     FIELD(struct loomp_call, rate);
 
+    STRUCT(struct loomp_stream_options);
+    FIELD(struct loomp_stream_options, size);
+    FIELD(struct loomp_stream_options, map);
+    FIELD(struct loomp_stream_options, deliver);
+    FIELD(struct loomp_stream_options, writable);
+    FIELD(struct loomp_stream_options, closed);
+    FIELD(struct loomp_stream_options, arg);
+    FIELD(struct loomp_stream_options, to);
+    FIELD(struct loomp_stream_options, window);
+    FIELD(struct loomp_stream_options, order);
+    FIELD(struct loomp_stream_options, on_error);
+    FIELD(struct loomp_stream_options, kind);
+    FIELD(struct loomp_stream_options, priority);
+    FIELD(struct loomp_stream_options, width);
+    FIELD(struct loomp_stream_options, flags);
+    FIELD(struct loomp_stream_options, hint);
+    FIELD(struct loomp_stream_options, pool);
+    FIELD(struct loomp_stream_options, home);
+    FIELD(struct loomp_stream_options, site);
+    FIELD(struct loomp_stream_options, size_of);
+
     CONSTANT(LOOMP_SERIAL);
     CONSTANT(LOOMP_TASKS);
     CONSTANT(LOOMP_GANG);
@@ -188,6 +209,12 @@ int main(void)
     CONSTANT(LOOMP_STATE_SEARCHING);
     CONSTANT(LOOMP_STATE_BUSY);
     CONSTANT(LOOMP_STATE_PAUSED);
+    CONSTANT(LOOMP_STREAM_DROP);
+    CONSTANT(LOOMP_STREAM_PASS);
+    CONSTANT(LOOMP_STREAM_SKIP);
+    CONSTANT(LOOMP_STREAM_STOP);
+    CONSTANT(LOOMP_STREAM_ORDERED);
+    CONSTANT(LOOMP_STREAM_UNORDERED);
     CONSTANT(LOOMP_LOG_NONE);
     CONSTANT(LOOMP_LOG_ERROR);
     CONSTANT(LOOMP_LOG_WARNING);

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+/* I/O that completes jobs: a job whose work is a read, a write, a wait. It is submitted as others
+ * are, with a group, a home and a `done`; groups count it, loomp_group_then starts work behind it,
+ * and no thread waits in it.
+ *
+ * job.work is NULL. job.done gets the result as its status: what each function says, or a negative
+ * errno value; the group's status becomes that only if it is negative. job.home, group, data and
+ * LOOMP_UNTRACKED mean what they always do; a deadline_s ends the operation with -ETIMEDOUT when
+ * that time is over, though it has begun; kind, width, site and hint mean nothing here.
+ *
+ * loomp_cancel ends an operation that has not moved any bytes: done gets -ECANCELED.
+ * loomp_stop_now, and the end of the runtime, do the same.
+ *
+ * Regular files and block devices are read and written by threads of the pool `blocking` (or by the
+ * kernel, where loomp is built with liburing and a setting says so); all else waits until the
+ * descriptor is ready on a loop: the job's home, or the runtime's first. The descriptor's mode does
+ * not matter: neither do blocking ones block a loop, nor is O_NONBLOCK set. Buffers and descriptors
+ * are the caller's and have to stay until done begins. Several operations on one descriptor and
+ * direction end in the order of their submission.
+ *
+ * All functions: any thread; do not block; allocate only until warm. They return as loomp_submit
+ * does: 0, -EINVAL, -EBUSY, -ESHUTDOWN, -ENOMEM, -EOWNERDEAD; what is wrong with the descriptor
+ * reaches done (-EBADF). */
+#ifndef LOOMP_IO_H
+#define LOOMP_IO_H
+
+#include <loomp/job.h>
+
+#include <sys/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Where the descriptor is: for pipes, sockets, and files that are read from front to back. */
+#define LOOMP_IO_HERE (-1)
+
+/* Reads once, up to `bytes` (at most 2147479552, as read(2)). Status: bytes read; 0 at the end. */
+int loomp_io_read(loomp_runtime *runtime, loomp_job *job, int fd, void *buffer, size_t bytes,
+                  off_t offset);
+
+/* Reads until all is there or the end has come. Status: bytes read. After an error or a cancellation
+ * that comes later than the first bytes: those bytes; the next read tells. */
+int loomp_io_read_all(loomp_runtime *runtime, loomp_job *job, int fd, void *buffer, size_t bytes,
+                      off_t offset);
+
+/* Writes all of it. Status: bytes; fewer than asked for if an error came after some, which the next
+ * write tells. Sockets and pipes without a reader: -EPIPE, without the signal. */
+int loomp_io_write(loomp_runtime *runtime, loomp_job *job, int fd, const void *buffer, size_t bytes,
+                   off_t offset);
+
+/* Waits until the descriptor is ready. events: LOOMP_IO_READABLE, _WRITABLE. Status: those that it
+ * is ready for. */
+#define LOOMP_IO_READABLE 1u
+#define LOOMP_IO_WRITABLE 2u
+int loomp_io_ready(loomp_runtime *runtime, loomp_job *job, int fd, uint32_t events);
+
+/* Accepts a connection. Status: its descriptor, close-on-exec and non-blocking, the caller's. */
+int loomp_io_accept(loomp_runtime *runtime, loomp_job *job, int listener);
+
+/* Waits so many seconds. Status: 0. */
+int loomp_io_sleep(loomp_runtime *runtime, loomp_job *job, double seconds);
+
+/* Waits until a child process has ended, and takes its status (waitpid): it must not be waited for
+ * elsewhere. *wait_status: as of waitpid, valid when done begins; NULL: none. Status: 0, or -ECHILD.
+ * Through a pidfd: neither SIGCHLD nor libev's default loop is needed. */
+int loomp_io_child(loomp_runtime *runtime, loomp_job *job, pid_t pid, int *wait_status);
+
+/* Calls fn(arg) on a loop, as loomp_post does. Status: what fn returns. */
+typedef int (*loomp_io_fn)(void *arg);
+int loomp_io_call(loomp_runtime *runtime, loomp_job *job, loomp_loop *loop, loomp_io_fn fn,
+                  void *arg);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -28,7 +28,8 @@ enum lp_watch_for {
 /* There was a lot: others come first, then it goes on. */
 #define LP_WATCH_MORE (INT64_MIN + 1)
 
-/* All are called on the loop's thread. None of them runs user code that could run the loop. */
+/* All are called on the loop's thread, and run no user code; but for the first attempt, if it gives a
+ * result. */
 struct lp_watch_ops {
     /* Tries without waiting. The result, or one of the above. */
     int64_t (*attempt)(struct lp_watch *watch);
@@ -36,7 +37,7 @@ struct lp_watch_ops {
     bool (*is_unwanted)(struct lp_watch *watch);
     /* What it comes to that it ends with this error. */
     int64_t (*give_up)(struct lp_watch *watch, int64_t error);
-    /* It has ended; called once. The watch may be gone afterwards. */
+    /* It has ended; called once. The watch may be gone afterwards; it ends no other. */
     void (*ended)(struct lp_watch *watch, int64_t result);
 };
 
@@ -44,8 +45,9 @@ struct lp_watch {
     union {
         struct lp_item item; /* on its way to the loop */
         struct {
-            struct lp_watch *next, **link; /* where it waits; link NULL: nowhere */
+            struct lp_watch *next, *before; /* where it waits */
         };
+        int64_t result; /* it has ended, and a wish that it does is still on its way */
     };
     struct lp_item wish; /* that it ends, on its way to the loop */
     const struct lp_watch_ops *ops;
@@ -54,7 +56,9 @@ struct lp_watch {
     /* What has become of it, and of wishes that it ends: see watch.c. */
     _Atomic uint8_t state;
     uint8_t waits_for; /* enum lp_watch_for; set before the start, or by attempt */
-    int fd;            /* that it waits for; -1: none. The same */
+    uint8_t phase;     /* the loop's: whether it has begun, and waits */
+    uint8_t doom;      /* the loop's: an errno value that it is to end with when it begins, or 0 */
+    int fd;            /* that it waits for; -1: none. Set as waits_for */
 };
 
 /* Hands a watch, with ops, waits_for and fd set, to a loop, which tries it soon. Any thread; never
@@ -75,14 +79,15 @@ void lp_watches_reconsider(void);
 
 /* ---- the loop's side: on its thread ------------------------------------------------------------- */
 
-/* Made with the first watch that a loop gets. */
+/* Made with the first watch that a loop gets; NULL without memory. */
 struct lp_watcher;
+struct ev_loop;
+struct lp_watcher *lp_watcher_new(loomp_loop *loop, struct ev_loop *ev);
 
-/* Whether watches are to be asked; asks them. */
-bool lp_watcher_is_called(const struct lp_watcher *watcher);
+/* Asks its watches whether they are still wanted, if that is to be done. NULL is a no-op. */
 void lp_watcher_answer(struct lp_watcher *watcher);
 
-/* None is left. NULL is a no-op. */
+/* No watch is left. NULL is a no-op. */
 void lp_watcher_free(struct lp_watcher *watcher);
 
 #endif

@@ -34,6 +34,7 @@ enum { FILE_OTHER = 0, FILE_PIPE, FILE_SOCKET, FILE_ON_POOL, FILE_WITHOUT_POOL }
 
 enum {
     PIECE_BYTES = 1 << 20,      /* on a loop, before others get their turn */
+    AT_ONCE_BYTES = 64 << 10,   /* of a file, that the submitter copies itself */
     POOL_PIECE_BYTES = 8 << 20, /* on the pool, before it looks whether anybody wants the rest */
     CAREFUL_BYTES = 64          /* that a terminal takes without blocking, if it takes any */
 };
@@ -171,6 +172,16 @@ static int64_t move(struct lp_io *io)
         }
     } while (io->moved - from < PIECE_BYTES);
     return LP_WATCH_MORE;
+}
+
+int64_t lp_io_at_once(const struct lp_io *io)
+{
+    if (io->what == LP_IO_WRITE || io->offset == LOOMP_IO_HERE || io->bytes > AT_ONCE_BYTES) {
+        return LP_WATCH_AGAIN;
+    }
+    ssize_t count = call(io, io->buffer, io->bytes, RWF_NOWAIT);
+    /* Less may be the end, or all that is in the cache. */
+    return count == 0 || count == (ssize_t)io->bytes ? count : LP_WATCH_AGAIN;
 }
 
 int64_t lp_io_perform(struct lp_io *io)

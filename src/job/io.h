@@ -91,6 +91,10 @@ bool lp_io_is_for_pool(const struct lp_io *io);
 /* Begins it on a loop, classified and not for the pool, as lp_io_start does. */
 void lp_io_watch(loomp_loop *loop, struct lp_io *io);
 
+/* The result of one for the pool that needs none of its threads: a short read of what is in the page
+ * cache; else LP_WATCH_AGAIN. A hand-over costs many times what that does (doc/guide/io.md). */
+int64_t lp_io_at_once(const struct lp_io *io);
+
 /* Makes it, on a thread of the pool: blocks. The result. */
 int64_t lp_io_perform(struct lp_io *io);
 

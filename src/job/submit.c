@@ -394,6 +394,23 @@ static int watch_io(loomp_runtime *runtime, loomp_job *job, loomp_pool *pool,
     return 0;
 }
 
+/* Here and now, if that needs no waiting; done comes later, as always. The job may be gone when this
+ * returns true. */
+static bool make_at_once(loomp_job *job)
+{
+    struct lp_job_words *words = lp_job_words(job);
+    struct lp_deadline *deadline = words->deadline;
+    int64_t result = lp_job_is_cancelled(words) ? LP_WATCH_AGAIN : lp_io_at_once(&words->io);
+    if (result == LP_WATCH_AGAIN) {
+        return false;
+    }
+    if (deadline) {
+        lp_deadline_void(deadline);
+    }
+    lp_job_complete(job, (int32_t)result, false); /* the job may be gone from here on */
+    return true;
+}
+
 /* A thread of the pool `blocking` makes it, as it runs other jobs. */
 static int queue_io(loomp_runtime *runtime, loomp_job *job, loomp_pool *pool,
                     const struct lp_io *io)
@@ -414,11 +431,13 @@ static int queue_io(loomp_runtime *runtime, loomp_job *job, loomp_pool *pool,
     if (group) {
         lp_group_join(group); /* ours, as in hand_over */
     }
-    if (!push(job)) {
-        lp_job_set_state(words, LP_JOB_PENDING);
-        push_late(job);
+    if (!make_at_once(job)) {
+        if (!push(job)) {
+            lp_job_set_state(words, LP_JOB_PENDING);
+            push_late(job);
+        }
+        announce(pool, LOOMP_SERIAL, group);
     }
-    announce(pool, LOOMP_SERIAL, group);
     if (deadline) {
         lp_deadline_set(deadline);
     }

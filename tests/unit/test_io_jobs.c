@@ -6,6 +6,7 @@
 #include <ev.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 
 static loomp_runtime *runtime;
 static loomp_loop *loop;
@@ -394,6 +395,41 @@ TEST(a_full_queue_of_the_pool_refuses_no_operation)
     }
     CHECK(io_wait(&io[WRITES - 1]) == -ECANCELED);
     CHECK(lseek(file, 0, SEEK_END) == WRITES - 1);
+    close(file);
+    end();
+}
+
+TEST(a_short_read_of_what_is_cached_needs_no_thread)
+{
+    const char *const settings[] = {"blocking.threads", "1", NULL};
+    if (!begin_with(settings)) {
+        return;
+    }
+    struct recorded_job holder;
+    struct gate gate = GATE_INIT;
+    struct io_job io, late;
+    char buffer[16] = "";
+    int file = open("test_io_jobs.tmp", O_RDWR | O_CREAT | O_TRUNC, 0600);
+    unlink("test_io_jobs.tmp");
+    CHECK(write(file, "0123456789", 10) == 10);
+    struct iovec part = {buffer, 4};
+    bool kernel_can = preadv2(file, &part, 1, 0, RWF_NOWAIT) == 4;
+    recorded_init(&holder, &gate);
+    CHECK(loomp_submit_blocking(runtime, &holder.job) == 0);
+    gate_wait_for_arrivals(&gate, 1);
+    if (kernel_can) {
+        CHECK(loomp_io_read(runtime, &io_init(&io, loop)->job, file, buffer, 4, 3) == 0);
+        CHECK(io_wait(&io) == 4);
+        CHECK_TEXT(buffer, "3456");
+        io_init(&late, loop)->job.deadline_s = 1e6;
+        CHECK(loomp_io_read_all(runtime, &late.job, file, buffer, 4, 10) == 0);
+        CHECK(io_wait(&late) == 0); /* the end */
+    }
+    CHECK(loomp_io_read(runtime, &io_init(&io, loop)->job, file, buffer, 16, 6) == 0);
+    loop_catches_up(loop);
+    CHECK(!io_has_ended(&io)); /* it cannot be told whether this is the end */
+    gate_open(&gate);
+    CHECK(io_wait(&io) == 4);
     close(file);
     end();
 }

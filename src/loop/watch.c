@@ -407,10 +407,12 @@ static void begin(struct lp_item *item)
     struct lp_watch *watch = (struct lp_watch *)(void *)item;
     /* The watcher first: it is known to who reconsiders before the watch is asked. */
     struct lp_watcher *watcher = lp_loop_watcher(watch->loop);
-    int error = !watcher                          ? -ENOMEM
-                : watch->doom                     ? -watch->doom
-                : watch->ops->is_unwanted(watch) ? -ECANCELED
-                                                 : 0;
+    /* relaxed: a wish that is on its way comes in any case */
+    bool wished = atomic_load_explicit(&watch->state, memory_order_relaxed) & WISHED;
+    int error = !watcher                                    ? -ENOMEM
+                : watch->doom                               ? -watch->doom
+                : wished || watch->ops->is_unwanted(watch) ? -ECANCELED
+                                                           : 0;
     watch->phase = PHASE_TRIED;
     if (error) {
         give_up(watch, error);

@@ -591,6 +591,44 @@ TEST(without_a_done_an_operation_ends_all_the_same)
     end();
 }
 
+struct waiting_job {
+    loomp_job job;
+    struct io_job io;
+    int fd;
+    int result;
+};
+
+static int wait_for_io(loomp_job *job)
+{
+    struct waiting_job *waiting = LOOMP_CONTAINER(job, struct waiting_job, job);
+    loomp_group group;
+    loomp_group_init(&group, runtime);
+    io_init(&waiting->io, NULL)->job.group = &group;
+    start_read(&waiting->io, waiting->fd);
+    waiting->result = loomp_group_wait(&group, -1);
+    return 0;
+}
+
+/* Its thread is called for the done, which may be the only one of the pool. */
+TEST(a_job_of_any_kind_waits_for_an_operation_without_a_home)
+{
+    int fds[2];
+    if (!begin() || !open_pipe(fds)) {
+        return;
+    }
+    for (uint32_t kind = LOOMP_SERIAL; kind <= LOOMP_GANG; kind++) {
+        struct waiting_job waiting = {.fd = fds[0], .result = 1};
+        loomp_job_init(&waiting.job, wait_for_io, NULL);
+        waiting.job.kind = kind;
+        CHECK(loomp_submit(runtime, &waiting.job) == 0);
+        CHECK(write(fds[1], "x", 1) == 1);
+        CHECK(loomp_wait_idle(runtime, -1) == 0);
+        CHECK(waiting.result == 0 && waiting.io.status == 1);
+    }
+    close_both(fds);
+    end();
+}
+
 /* ---- attached loops ------------------------------------------------------------------------------ */
 
 static void break_loop(struct io_job *io)

@@ -338,6 +338,40 @@ TEST(cancelling_one_operation_leaves_the_order_of_the_others)
     end();
 }
 
+static void hold_loop(loomp_loop *here, void *arg)
+{
+    (void)here;
+    gate_pass(arg);
+}
+
+/* The loop comes to the second in the same turn in which the first could go on. */
+TEST(a_later_operation_takes_nothing_from_one_that_waits)
+{
+    int fds[2];
+    if (!begin() || !open_pipe(fds)) {
+        return;
+    }
+    struct io_job io[2];
+    struct gate gate = GATE_INIT;
+    _Atomic int count = 0;
+    for (int i = 0; i < 2; i++) {
+        io_init(&io[i], loop)->count = &count;
+    }
+    start_read(&io[0], fds[0]);
+    loop_catches_up(loop);
+    CHECK(loomp_post(loop, hold_loop, &gate) == 0);
+    gate_wait_for_arrivals(&gate, 1);
+    CHECK(write(fds[1], "x", 1) == 1);
+    start_read(&io[1], fds[0]);
+    gate_open(&gate);
+    CHECK(io_wait(&io[0]) == 1);
+    CHECK(write(fds[1], "y", 1) == 1);
+    CHECK(io_wait(&io[1]) == 1);
+    CHECK(io[0].order == 0 && io[1].order == 1);
+    close_both(fds);
+    end();
+}
+
 /* The pool's only thread is held, so that the write of a file stays in its queue. */
 TEST(an_operation_on_a_file_is_withdrawn_while_it_is_queued)
 {
@@ -473,16 +507,25 @@ TEST(a_deadline_that_is_kept_changes_nothing)
     end();
 }
 
-static void submit_late(loomp_loop *here, void *arg)
+static void take_a_while(loomp_loop *here, void *arg)
 {
     (void)here;
-    struct io_job *io = arg;
-    start_read(io, (int)(intptr_t)io->job.data);
+    (void)arg;
     struct timespec t, from;
     clock_gettime(CLOCK_MONOTONIC, &from);
-    do { /* the loop comes to it when its time is over */
+    do {
         clock_gettime(CLOCK_MONOTONIC, &t);
-    } while ((t.tv_sec - from.tv_sec) * 1000000000 + t.tv_nsec - from.tv_nsec < 3000000);
+    } while ((t.tv_sec - from.tv_sec) * 1000000000 + t.tv_nsec - from.tv_nsec < 500000);
+}
+
+/* Several turns of the loop are full before it comes to the operation, whose alarm rings in between. */
+static void submit_late(loomp_loop *here, void *arg)
+{
+    struct io_job *io = arg;
+    for (int i = 0; i < 20; i++) {
+        CHECK(loomp_post(here, take_a_while, NULL) == 0);
+    }
+    start_read(io, (int)(intptr_t)io->job.data);
 }
 
 TEST(a_deadline_that_is_over_before_the_loop_comes_to_it_ends_exactly_once)

@@ -6,20 +6,24 @@
  * job.work is NULL. job.done gets the result as its status: what each function says, or a negative
  * errno value; the group's status becomes that only if it is negative. job.home, group, data and
  * LOOMP_UNTRACKED mean what they always do; a deadline_s ends the operation with -ETIMEDOUT when
- * that time is over, though it has begun; kind, width, site and hint mean nothing here.
+ * that time is over, though it has begun (but for files that a thread is reading or writing); kind,
+ * width, site and hint mean nothing here. To start one behind other jobs, submit it in a done or a
+ * notification.
  *
- * loomp_cancel ends an operation that has not moved any bytes: done gets -ECANCELED.
- * loomp_stop_now, and the end of the runtime, do the same.
+ * loomp_cancel ends an operation that has not moved any bytes: done gets -ECANCELED. It returns
+ * -EINPROGRESS for one that a loop waits with, and done tells. loomp_stop_now does the same.
  *
- * Regular files and block devices are read and written by threads of the pool `blocking` (or by the
- * kernel, where loomp is built with liburing and a setting says so); all else waits until the
- * descriptor is ready on a loop: the job's home, or the runtime's first. The descriptor's mode does
- * not matter: neither do blocking ones block a loop, nor is O_NONBLOCK set. Buffers and descriptors
- * are the caller's and have to stay until done begins. Several operations on one descriptor and
- * direction end in the order of their submission.
+ * Regular files and block devices are read and written by threads of the pool `blocking`; all else
+ * waits until the descriptor is ready on a loop: the job's home, or the runtime's first. The
+ * descriptor's mode does not matter: O_NONBLOCK is not set, and blocking ones do not block a loop,
+ * unless they are terminals, listeners or, before Linux 6.5, pipes that others read too. Buffers and
+ * descriptors are the caller's and have to stay until done begins. Several operations on one
+ * descriptor, in one direction and on one loop, end in the order of their submission; on regular
+ * files they may overtake each other.
  *
  * All functions: any thread; do not block; allocate only until warm. They return as loomp_submit
- * does: 0, -EINVAL, -EBUSY, -ESHUTDOWN, -ENOMEM, -EOWNERDEAD; what is wrong with the descriptor
+ * does: 0, -EINVAL, -EBUSY, -ESHUTDOWN, -ENOMEM, -EOWNERDEAD, and -EAGAIN if the first thread of the
+ * pool `blocking` cannot be made, but not for a full queue; what is wrong with the descriptor
  * reaches done (-EBADF). */
 #ifndef LOOMP_IO_H
 #define LOOMP_IO_H
@@ -35,7 +39,7 @@ extern "C" {
 /* Where the descriptor is: for pipes, sockets, and files that are read from front to back. */
 #define LOOMP_IO_HERE (-1)
 
-/* Reads once, up to `bytes` (at most 2147479552, as read(2)). Status: bytes read; 0 at the end. */
+/* Reads once, up to `bytes` (at most 2147479552, as read(2); not files: 1 MiB). Status: bytes read; 0 at the end. */
 int loomp_io_read(loomp_runtime *runtime, loomp_job *job, int fd, void *buffer, size_t bytes,
                   off_t offset);
 
@@ -58,7 +62,7 @@ int loomp_io_ready(loomp_runtime *runtime, loomp_job *job, int fd, uint32_t even
 /* Accepts a connection. Status: its descriptor, close-on-exec and non-blocking, the caller's. */
 int loomp_io_accept(loomp_runtime *runtime, loomp_job *job, int listener);
 
-/* Waits so many seconds. Status: 0. */
+/* Waits so many seconds from the call; not more than 0: not at all. Status: 0. */
 int loomp_io_sleep(loomp_runtime *runtime, loomp_job *job, double seconds);
 
 /* Waits until a child process has ended, and takes its status (waitpid): it must not be waited for

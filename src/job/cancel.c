@@ -50,8 +50,15 @@ int loomp_cancel(loomp_job *job)
         return withdrawn ? 0 : -EINPROGRESS;
     }
     case LP_JOB_PENDING: /* whoever takes it sees the wish */
+        atomic_store_explicit(&words->cancel, 1, memory_order_relaxed);
+        return -EINPROGRESS;
     case LOOMP_JOB_RUNNING:
         atomic_store_explicit(&words->cancel, 1, memory_order_relaxed);
+        if (!job->work && !lp_io_is_for_pool(&words->io)) {
+            lp_ledger_hold(&lp_tracked); /* this call, as above */
+            lp_io_cancel(&words->io);    /* the job may be gone from here on */
+            lp_ledger_finish(&lp_tracked);
+        }
         return -EINPROGRESS;
     default:
         return -EALREADY;

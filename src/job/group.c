@@ -21,7 +21,8 @@
 #include <string.h>
 
 /* The lower half of the word; the upper one is the first error. */
-#define COUNT_MASK 0x1fffffffull
+#define COUNT_MASK 0x0fffffffull
+#define HAS_IO 0x10000000ull     /* loops watch for jobs of it, or have, since the count was zero */
 #define CANCELLED 0x20000000ull  /* loomp_group_cancel, since the count was last zero */
 #define REPORTED 0x40000000ull   /* somebody has been told the status; only with a count of zero */
 #define WAITED_FOR 0x80000000ull /* the list of waiters is not empty */
@@ -79,10 +80,17 @@ void lp_group_join(loomp_group *group)
         if (word & COUNT_MASK) {
             next = word + 1;
         } else {
-            next = word & REPORTED ? 1 : (word & ~CANCELLED) + 1;
+            next = word & REPORTED ? 1 : (word & ~(CANCELLED | HAS_IO)) + 1;
         }
     } while (!atomic_compare_exchange_weak_explicit(&words->word, &word, next,
                                                     memory_order_relaxed, memory_order_relaxed));
+}
+
+void lp_group_note_io(loomp_group *group)
+{
+    /* relaxed: on the same word as a cancellation, so either that sees it, or the job, before it waits,
+     * sees the cancellation */
+    atomic_fetch_or_explicit(&lp_group_words(group)->word, HAS_IO, memory_order_relaxed);
 }
 
 bool lp_group_try_join(loomp_group *group)
@@ -130,8 +138,8 @@ static void wake_all(struct lp_waiter *list, int32_t status)
     lp_waiters_wake(others);
 }
 
-/* Leaves a group that is waited for. */
-static void leave_with_waiters(loomp_group *group, int32_t status)
+/* Leaves a group that is waited for. Returns the word that this has left. */
+static uint64_t leave_with_waiters(loomp_group *group, int32_t status)
 {
     struct lp_group_words *words = lp_group_words(group);
     lp_group_lock(group);
@@ -158,20 +166,26 @@ static void leave_with_waiters(loomp_group *group, int32_t status)
     if (!(next & COUNT_MASK)) {
         wake_all(list, status_in(next));
     }
+    return next;
 }
 
 void lp_group_leave(loomp_group *group, int32_t status)
 {
     struct lp_group_words *words = lp_group_words(group);
+    bool cancels = status && group->flags & LOOMP_GROUP_CANCEL_ON_ERROR;
     uint64_t word = atomic_load_explicit(&words->word, memory_order_relaxed);
+    uint64_t next;
     do {
         if ((word & COUNT_MASK) == 1 && (word & WAITED_FOR)) {
-            leave_with_waiters(group, status);
-            return;
+            next = leave_with_waiters(group, status);
+            break;
         }
-    } while (!atomic_compare_exchange_weak_explicit(&words->word, &word,
-                                                    with_status(word, status) - 1,
+        next = with_status(word, status) - 1;
+    } while (!atomic_compare_exchange_weak_explicit(&words->word, &word, next,
                                                     memory_order_acq_rel, memory_order_relaxed));
+    if (cancels && next & HAS_IO && next & COUNT_MASK) {
+        lp_ios_reconsider();
+    }
 }
 
 bool lp_group_report(loomp_group *group, int32_t *status)
@@ -270,6 +284,10 @@ void loomp_group_cancel(loomp_group *group)
     lp_ledger_hold(ledger);
     if (mark_cancelled(group)) {
         lp_jobs_withdraw(group->runtime_, group);
+        /* relaxed: the marking was on the same word */
+        if (atomic_load_explicit(&lp_group_words(group)->word, memory_order_relaxed) & HAS_IO) {
+            lp_ios_reconsider();
+        }
         lp_group_leave(group, 0); /* the group may be gone from here on */
     }
     lp_ledger_finish(ledger);

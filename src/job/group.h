@@ -58,6 +58,10 @@ bool lp_group_add_waiter(loomp_group *group, struct lp_waiter *waiter, int32_t *
 /* With the lock held: takes a waiter off that is on the list; its wake-up will not come. */
 void lp_group_remove_waiter(loomp_group *group, struct lp_waiter *waiter);
 
+/* A job of I/O is in it, which watches on a loop: who cancels the group has to say so there. By one who
+ * has joined it. */
+void lp_group_note_io(loomp_group *group);
+
 /* Puts a waiter behind `at`, the link of another or of the list. With the lock held. */
 static inline void lp_waiter_insert(struct lp_waiter **at, struct lp_waiter *waiter)
 {

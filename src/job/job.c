@@ -35,9 +35,12 @@ static void finish(loomp_job *job)
     loomp_loop *home = words->home;
     struct lp_deadline *deadline = words->deadline;
     int32_t status = words->status;
+    bool is_io = !job->work;
     loomp_done_fn done = job->done;
     struct lp_finishing finishing = {job, words->scratch, lp_self.finishing};
-    lp_job_learn(job);
+    if (!is_io) {
+        lp_job_learn(job);
+    }
     words->scratch = NULL;
     lp_job_set_state(words, LOOMP_JOB_IDLE);
     if (done) {
@@ -53,7 +56,7 @@ static void finish(loomp_job *job)
         lp_deadline_drop(deadline);
     }
     if (group) {
-        lp_group_leave(group, status);
+        lp_group_leave(group, is_io && status > 0 ? 0 : status); /* a count is no error */
     }
     if (home) {
         lp_loop_settle(home);
@@ -117,8 +120,9 @@ static int32_t call_work(loomp_job *job)
     if (lp_self.card) {
         lp_card_add(&lp_self.card->kinds[words->kind]);
     }
-    int32_t status = job->kind == LOOMP_TASKS ? lp_team_with_children(work_of_tasks, job)
-                                              : job->work(job);
+    int32_t status = !job->work                 ? (int32_t)lp_io_perform(&words->io)
+                     : job->kind == LOOMP_TASKS ? lp_team_with_children(work_of_tasks, job)
+                                                : job->work(job);
     lp_self.inside--;
     lp_self.job = words->outer;
     if (leads_gang) {
@@ -144,6 +148,17 @@ static void count_unstarted(struct loomp_pool *pool, int32_t status)
                               memory_order_relaxed);
 }
 
+static int32_t run_work(loomp_job *job, uint64_t usual)
+{
+    struct lp_job_words *words = lp_job_words(job);
+    lp_fp_restore(words->fp_control ? words->fp_control : usual);
+    lp_job_work_begins(words);
+    int32_t status = call_work(job);
+    lp_job_work_ended(words);
+    lp_fp_restore(usual);
+    return status;
+}
+
 static void run(loomp_job *job, bool done_here)
 {
     struct lp_job_words *words = lp_job_words(job);
@@ -155,19 +170,19 @@ static void run(loomp_job *job, bool done_here)
     if (status) {
         count_unstarted(words->pool, status);
     } else {
-        lp_fp_restore(words->fp_control ? words->fp_control : usual);
-        lp_job_work_begins(words);
-        status = call_work(job);
-        lp_job_work_ended(words);
-        lp_fp_restore(usual);
+        status = job->work ? run_work(job, usual) : call_work(job);
     }
     lp_job_complete(job, status, done_here); /* the job may be gone from here on */
     lp_fp_restore(entered_with);
 }
 
-void lp_job_run(void *job)
+void lp_job_run(void *item)
 {
-    run(job, true);
+    if (lp_is_io(item)) {
+        lp_io_run(item);
+    } else {
+        run(item, true);
+    }
 }
 
 uint64_t lp_job_note(const void *item)

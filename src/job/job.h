@@ -11,6 +11,7 @@
 #include "job/deadline.h"
 #include "job/engine.h"
 #include "job/group.h"
+#include "job/io.h"
 
 #include <loomp/group.h>
 #include <loomp/job.h>
@@ -29,6 +30,8 @@
  *                     also from PENDING
  *   QUEUED   IDLE     the submitter, if no queue takes it   store
  *   RUNNING  ENDED    the thread that ran it                store
+ *   IDLE     RUNNING  the submitter of I/O that a loop watches  compare-exchange
+ *   QUEUED   PENDING  the submitter of I/O, if no queue takes it  store
  *   ENDED    IDLE     the thread that calls done, before    store
  *
  * Between the steps exactly one thread owns the job; queues and stacks hand it on with release and
@@ -46,17 +49,23 @@ struct __attribute__((may_alias)) lp_job_words {
     struct lp_deadline *deadline; /* NULL: none. Held until done has returned */
     union {
         struct {
-            struct lp_waiter after; /* PENDING: for the group that the job starts after ... */
-            struct lp_nest nest;    /* ... which its own group, if it is in one, waits for thereby */
+            union {
+                struct {
+                    struct lp_waiter after; /* PENDING: for the group that the job starts after ... */
+                    struct lp_nest nest; /* ... which its own group, if it is in one, waits for
+                                          * thereby */
+                };
+                struct lp_overflow_link late; /* PENDING, and its queue is full */
+                struct {
+                    struct loomp_job *outer; /* the job that waits below this one on the same thread */
+                    struct lp_ticket ticket; /* QUEUED: where, for loomp_cancel; see lp_job_ticket */
+                };
+            };
+            uint64_t fp_control;     /* the submitter's, with LOOMP_FP_ENV */
+            struct lp_placed placed; /* of a job with a site: where it runs, and when it did what */
         };
-        struct lp_overflow_link late; /* PENDING, and its queue is full */
-        struct {
-            struct loomp_job *outer; /* the job that waits below this one on the same thread */
-            struct lp_ticket ticket; /* QUEUED: where, for loomp_cancel; see lp_job_ticket */
-        };
+        struct lp_io io; /* of a job without work. In the pool's queues its `watch` is not in use */
     };
-    uint64_t fp_control;     /* the submitter's, with LOOMP_FP_ENV */
-    struct lp_placed placed; /* of a job with a site: where it runs, and when it did what */
     _Atomic uint32_t state;  /* LOOMP_JOB_*, LP_JOB_PENDING */
     _Atomic uint32_t cancel; /* set by loomp_cancel, read by the runner and by loomp_cancelled */
     int32_t status;
@@ -68,6 +77,12 @@ struct __attribute__((may_alias)) lp_job_words {
 
 _Static_assert(sizeof(struct lp_job_words) <= sizeof(((struct loomp_job *)0)->private_) - 16,
                "a job has room for its words, and some to spare");
+
+_Static_assert(offsetof(struct lp_job_words, ticket) + sizeof(struct lp_ticket) <=
+                       offsetof(struct lp_job_words, io.moved) &&
+                   offsetof(struct lp_job_words, late) + sizeof(struct lp_overflow_link) <=
+                       offsetof(struct lp_job_words, io.moved),
+               "what queues and runners need of I/O lies over its watch");
 
 /* Accepted, but not to be withdrawn by its place in a queue. Outside it is LOOMP_JOB_QUEUED. */
 enum { LP_JOB_PENDING = 4 };
@@ -99,6 +114,10 @@ static inline void lp_job_set_state(struct lp_job_words *words, uint32_t state)
 /* Work has ended or will not run: done is called on the job's home, or on its pool. here: this thread
  * may call it itself. The job may be gone when this returns. */
 void lp_job_complete(loomp_job *job, int32_t status, bool here);
+
+/* Submits I/O, which `io` describes and lp_io_classify has looked at; loop: where it waits. */
+int lp_job_submit_io(loomp_runtime *runtime, loomp_job *job, const struct lp_io *io,
+                     loomp_loop *loop);
 
 /* Whether it is not to start, or to end early. */
 bool lp_job_is_cancelled(struct lp_job_words *words);

@@ -15,13 +15,10 @@
 #include <errno.h>
 #include <math.h>
 
-static int check(const loomp_runtime *runtime, const loomp_job *job)
+static int check_fields(const loomp_runtime *runtime, const loomp_job *job)
 {
     if (!runtime || !job) {
         return lp_fail(-EINVAL, "loomp_submit: the %s is NULL", runtime ? "job" : "runtime");
-    }
-    if (!job->work) {
-        return lp_fail(-EINVAL, "loomp_submit: job.work is NULL");
     }
     if (job->kind > LOOMP_GANG) {
         return lp_fail(-EINVAL, "loomp_submit: job.kind is %u, not LOOMP_SERIAL, _TASKS or _GANG",
@@ -54,6 +51,12 @@ static int check(const loomp_runtime *runtime, const loomp_job *job)
     return 0;
 }
 
+static int check(const loomp_runtime *runtime, const loomp_job *job)
+{
+    int err = check_fields(runtime, job);
+    return err || job->work ? err : lp_fail(-EINVAL, "loomp_submit: job.work is NULL");
+}
+
 /* Makes its site known; with the gate passed, since it may take a lock. */
 static int check_site(const loomp_job *job)
 {
@@ -74,8 +77,9 @@ static int accept(bool untracked)
     return err;
 }
 
-/* Everything the job holds until finish, but the queue. */
-static int claim(loomp_runtime *runtime, loomp_job *job, loomp_pool *pool, uint32_t state)
+/* Everything the job holds until finish, but the queue. keeper: of the deadline; NULL: the home. */
+static int claim(loomp_runtime *runtime, loomp_job *job, loomp_pool *pool, uint32_t state,
+                 loomp_loop *keeper)
 {
     struct lp_job_words *words = lp_job_words(job);
     uint32_t idle = LOOMP_JOB_IDLE;
@@ -89,7 +93,9 @@ static int claim(loomp_runtime *runtime, loomp_job *job, loomp_pool *pool, uint3
     words->group = job->group;
     words->deadline = NULL;
     if (lp_deadline_wanted(job)) {
-        words->deadline = lp_deadline_new(job, words->home ? words->home : runtime->first_loop);
+        words->deadline = lp_deadline_new(job, keeper        ? keeper
+                                               : words->home ? words->home
+                                                             : runtime->first_loop);
         if (!words->deadline) {
             lp_job_set_state(words, LOOMP_JOB_IDLE);
             return lp_fail(-ENOMEM, "no memory for the deadline of a job");
@@ -260,7 +266,7 @@ static int enqueue(loomp_runtime *runtime, loomp_job *job, loomp_pool *pool)
     if (err) {
         return err;
     }
-    err = claim(runtime, job, pool, LOOMP_JOB_QUEUED);
+    err = claim(runtime, job, pool, LOOMP_JOB_QUEUED, NULL);
     if (err) {
         return err;
     }
@@ -332,6 +338,154 @@ int loomp_submit_blocking(loomp_runtime *runtime, loomp_job *job)
     return submit(runtime, job, true, NULL);
 }
 
+/* ---- I/O ------------------------------------------------------------------------------------------ */
+
+static struct lp_job_words *words_of(struct lp_io *io)
+{
+    return (struct lp_job_words *)(void *)((char *)io - offsetof(struct lp_job_words, io));
+}
+
+static bool is_io_unwanted(struct lp_io *io)
+{
+    return lp_job_is_cancelled(words_of(io));
+}
+
+/* On the loop that has watched it. */
+static void io_finished(struct lp_io *io, int64_t result)
+{
+    struct lp_job_words *words = words_of(io);
+    if (words->deadline) {
+        /* Now: the loop that keeps it need not be the job's home, and may go away. */
+        lp_deadline_drop(words->deadline);
+        words->deadline = NULL;
+    }
+    lp_job_complete(LOOMP_CONTAINER(words, loomp_job, private_), (int32_t)result, false);
+}
+
+/* On the same loop, if it has not ended. */
+static void ring_for_io(struct lp_alarm *alarm)
+{
+    loomp_job *job = LOOMP_CONTAINER(alarm, struct lp_deadline, alarm)->job;
+    lp_watch_end(&lp_job_words(job)->io.watch, -ETIMEDOUT);
+}
+
+/* A loop watches it. */
+static int watch_io(loomp_runtime *runtime, loomp_job *job, loomp_pool *pool,
+                    const struct lp_io *io, loomp_loop *loop)
+{
+    struct lp_job_words *words = lp_job_words(job);
+    int err = claim(runtime, job, pool, LOOMP_JOB_RUNNING, loop);
+    if (err) {
+        return err;
+    }
+    struct lp_deadline *deadline = words->deadline;
+    words->io = *io;
+    words->io.finished = io_finished;
+    words->io.is_unwanted = is_io_unwanted;
+    if (words->group) {
+        lp_group_note_io(words->group);
+    }
+    if (deadline) {
+        deadline->alarm.ring = ring_for_io;
+        lp_deadline_begin(deadline, job->deadline_s);
+    }
+    lp_io_watch(loop, &words->io); /* the job may be gone from here on */
+    if (deadline) {
+        lp_deadline_set(deadline);
+    }
+    return 0;
+}
+
+/* Here and now, if that needs no waiting; done comes later, as always. The job may be gone when this
+ * returns true. */
+static bool make_at_once(loomp_job *job)
+{
+    struct lp_job_words *words = lp_job_words(job);
+    struct lp_deadline *deadline = words->deadline;
+    int64_t result = lp_job_is_cancelled(words) ? LP_WATCH_AGAIN : lp_io_at_once(&words->io);
+    if (result == LP_WATCH_AGAIN) {
+        return false;
+    }
+    if (deadline) {
+        lp_deadline_void(deadline);
+    }
+    lp_job_complete(job, (int32_t)result, false); /* the job may be gone from here on */
+    return true;
+}
+
+/* A thread of the pool `blocking` makes it, as it runs other jobs. */
+static int queue_io(loomp_runtime *runtime, loomp_job *job, loomp_pool *pool,
+                    const struct lp_io *io)
+{
+    struct lp_job_words *words = lp_job_words(job);
+    int err = claim(runtime, job, pool, LOOMP_JOB_QUEUED, NULL);
+    if (err) {
+        return err;
+    }
+    struct lp_deadline *deadline = words->deadline;
+    loomp_group *group = words->group;
+    words->kind = LOOMP_SERIAL;
+    words->io = *io;
+    words->io.is_unwanted = is_io_unwanted;
+    if (deadline) {
+        lp_deadline_begin(deadline, job->deadline_s);
+    }
+    if (group) {
+        lp_group_join(group); /* ours, as in hand_over */
+    }
+    if (!make_at_once(job)) {
+        if (!push(job)) {
+            lp_job_set_state(words, LP_JOB_PENDING);
+            push_late(job);
+        }
+        announce(pool, LOOMP_SERIAL, group);
+    }
+    if (deadline) {
+        lp_deadline_set(deadline);
+    }
+    if (group) {
+        lp_group_leave(group, 0);
+    }
+    return 0;
+}
+
+int lp_job_submit_io(loomp_runtime *runtime, loomp_job *job, const struct lp_io *io,
+                     loomp_loop *loop)
+{
+    int err = check_fields(runtime, job);
+    if (!err && job->work) {
+        err = lp_fail(-EINVAL, "job.work of a job that is I/O is not NULL");
+    }
+    if (err) {
+        return err;
+    }
+    struct lp_ledger *ledger = ledger_for(job);
+    err = accept(ledger == &lp_untracked);
+    if (err) {
+        return err;
+    }
+    bool queued = lp_io_is_for_pool(io);
+    loomp_pool *pool = queued      ? runtime->blocking
+                       : job->pool ? job->pool
+                                   : runtime->compute;
+    loomp_loop *home = job->home ? job->home : lp_self.loop;
+    loop = loop ? loop : home ? home : runtime->first_loop;
+    err = lp_pool_enter(pool);
+    if (!err) {
+        err = pool->options.blocking ? lp_blocking_team_prepare(pool) : 0;
+        if (!err) {
+            err = queued ? queue_io(runtime, job, pool, io)
+                         : watch_io(runtime, job, pool, io, loop);
+        }
+        lp_pool_leave(pool, err ? 2 : 1);
+    }
+    if (err) {
+        lp_ledger_finish(ledger); /* the job */
+    }
+    lp_ledger_finish(ledger); /* this call */
+    return err;
+}
+
 /* ---- after a group ------------------------------------------------------------------------------- */
 
 /* The group that the job was to start after is empty. No user code runs here, and nothing waits. The
@@ -390,7 +544,7 @@ static int wait_to_start(loomp_group *group, loomp_job *job)
     }
     err = prepare(pool, job);
     if (!err) {
-        err = claim(runtime, job, pool, LP_JOB_PENDING);
+        err = claim(runtime, job, pool, LP_JOB_PENDING, NULL);
     }
     if (err) {
         lp_pool_leave(pool, 2);

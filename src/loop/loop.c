@@ -17,6 +17,7 @@
 #include "base/stopwatch.h"
 #include "base/thread.h"
 #include "loop/steps.h"
+#include "loop/watch.h"
 #include "placement/topology.h"
 
 #include <errno.h>
@@ -61,6 +62,7 @@ struct loomp_loop {
     ev_check after_sleep;
     struct lp_item *batch; /* taken, not yet run */
     struct lp_loop_exit *exits;
+    struct lp_watcher *watcher; /* NULL until it is needed */
     bool attached;
     bool holds_reference;
     struct lp_meter events;
@@ -264,6 +266,16 @@ static void on_alarm(struct ev_loop *ev, ev_timer *watcher, int events)
     collect_alarms(loop);
 }
 
+/* ---- watches ------------------------------------------------------------------------------------- */
+
+struct lp_watcher *lp_loop_watcher(loomp_loop *loop)
+{
+    if (!loop->watcher) {
+        loop->watcher = lp_watcher_new(loop, loop->ev);
+    }
+    return loop->watcher;
+}
+
 /* ---- turns --------------------------------------------------------------------------------------- */
 
 /* Runs up to a batch; true if something is left. */
@@ -297,6 +309,7 @@ static void turn(loomp_loop *loop)
     if (lp_alarms_wait_for_loop(&loop->alarms)) {
         collect_alarms(loop);
     }
+    lp_watcher_answer(loop->watcher);
     if (run_batch(loop)) {
         start_rest(loop); /* the application's watchers come first */
     } else if (atomic_load_explicit(&loop->ending, memory_order_acquire)) {
@@ -442,6 +455,7 @@ static void stop_watchers(loomp_loop *loop)
         ev_ref(loop->ev);
         ev_timer_stop(loop->ev, &loop->rest);
     }
+    lp_watcher_free(loop->watcher);
     stop_alarm(loop);
     lp_alarms_fini(&loop->alarms);
     ev_ref(loop->ev);

@@ -71,6 +71,9 @@ struct lp_alarms *lp_loop_alarms(loomp_loop *loop);
 /* Makes the loop look at them soon; any thread. */
 void lp_loop_look_at_alarms(loomp_loop *loop);
 
+/* What watches descriptors for it (loop/watch.h); NULL without memory. On its thread. */
+struct lp_watcher *lp_loop_watcher(loomp_loop *loop);
+
 /* How busy it is, counted up to now; goes on being so. On its thread. */
 struct lp_loop_view {
     struct lp_loop_load load;

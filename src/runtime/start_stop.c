@@ -431,6 +431,7 @@ static int stop(loomp_runtime *runtime, bool now)
     loomp_shutdown(runtime);
     if (now) {
         atomic_store_explicit(&ledger->discard, 1, memory_order_relaxed);
+        lp_ios_reconsider();
     }
     for (;;) {
         err = loomp_wait_idle(runtime, -1);

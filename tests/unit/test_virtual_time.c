@@ -11,6 +11,7 @@
 #include <ev.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 LOOMP_TEST_VIRTUAL_CLOCK;
 
@@ -178,6 +179,40 @@ TEST(timers_jobs_and_deadlines_come_in_the_order_of_their_times)
             return;
         }
     }
+}
+
+static void note_io(loomp_job *job, int status)
+{
+    note(job->data);
+    LOOMP_CHECK(status == 0 || status == -ETIMEDOUT);
+}
+
+static int io_body(loomp_loop *loop, loomp_runtime *runtime)
+{
+    static loomp_job minute, hour, limited;
+    static char byte;
+    int fds[2];
+    loomp_job_init(&minute, NULL, note_io);
+    loomp_job_init(&hour, NULL, note_io);
+    loomp_job_init(&limited, NULL, note_io);
+    minute.data = (void *)(uintptr_t) "minute";
+    hour.data = (void *)(uintptr_t) "hour";
+    limited.data = (void *)(uintptr_t) "limit";
+    limited.deadline_s = 600;
+    LOOMP_CHECK(pipe(fds) == 0);
+    LOOMP_CHECK(loomp_io_sleep(runtime, &hour, 3600) == 0);
+    LOOMP_CHECK(loomp_io_sleep(runtime, &minute, 60) == 0);
+    LOOMP_CHECK(loomp_io_read(runtime, &limited, fds[0], &byte, 1, LOOMP_IO_HERE) == 0);
+    LOOMP_CHECK(loomp_test_advance(loop, 10000) == 0);
+    close(fds[0]);
+    close(fds[1]);
+    return 0;
+}
+
+TEST(io_sleeps_and_is_late_in_virtual_time)
+{
+    run(io_body, 1);
+    CHECK_TEXT(events.text, "minute 60\nlimit 600\nhour 3600\n");
 }
 
 static int repeating_body(loomp_loop *loop, loomp_runtime *runtime)

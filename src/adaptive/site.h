@@ -52,6 +52,7 @@ struct lp_site_local {
     struct lp_site_totals totals;
     unsigned since;   /* calls that were learnt from */
     unsigned due;     /* exchange after so many */
+    unsigned earned;  /* calls that were learnt from, towards one that is passed over */
     uint64_t strikes; /* of the record's, that it has seen */
     bool frozen;      /* its habits are the profile's, and stay */
     uint64_t last_size;

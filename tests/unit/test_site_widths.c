@@ -201,7 +201,8 @@ TEST(the_width_that_a_job_asks_for_is_the_most_it_gets)
 
 enum { WARM = 300, LOOKED_AT = 60 };
 
-/* Work that keeps its thread busy for as long as so many threads would take. */
+/* Work that keeps its thread busy for as long as so many threads would take: the difference is far more
+ * than what a busy machine adds to a hand-over. */
 struct timed {
     struct site_job job;
     double on_one_s, on_two_s;
@@ -261,7 +262,7 @@ TEST(a_gang_that_is_slower_with_more_threads_becomes_narrow)
 {
     static loomp_site site = LOOMP_SITE("slower when wide", LOOMP_HINT_UNKNOWN);
     loomp_runtime *runtime = runtime_with_sites(team_pin);
-    CHECK(count_wide(runtime, &site, 50e-6, 800e-6) < LOOKED_AT / 4);
+    CHECK(count_wide(runtime, &site, 50e-6, 8e-3) < LOOKED_AT / 4);
     CHECK(loomp_stop(runtime) == 0);
 }
 
@@ -270,7 +271,7 @@ TEST(a_gang_that_is_faster_with_more_threads_stays_wide)
     static loomp_site site = LOOMP_SITE("faster when wide", LOOMP_HINT_UNKNOWN);
     loomp_runtime *runtime = runtime_with_sites(team_pin);
     bool has_two = loomp_pool_threads(compute_of(runtime)) > 1;
-    int wide = count_wide(runtime, &site, 3e-3, 300e-6);
+    int wide = count_wide(runtime, &site, 30e-3, 300e-6);
     CHECK(has_two ? wide > LOOKED_AT * 3 / 4 : wide == 0);
     CHECK(loomp_stop(runtime) == 0);
 }

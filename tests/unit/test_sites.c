@@ -5,6 +5,7 @@
 #define SUITE "sites"
 #include "site_jobs.h"
 
+#include "adaptive/learner.h"
 #include "adaptive/site.h"
 
 #include <errno.h>
@@ -673,6 +674,39 @@ TEST(inline_work_rounds_as_the_job_says_and_leaves_the_loops_rounding)
     CHECK(loomp_detach(attached) == 0);
     CHECK(loomp_stop(runtime) == 0);
     ev_loop_destroy(ev);
+}
+
+/* ---- calls that others disturbed ------------------------------------------------------------- */
+
+enum { DISTURBED = 40 };
+
+/* As if the kernel had taken the CPU away in each of them. */
+static void finish_disturbed(loomp_loop *loop, void *arg)
+{
+    (void)loop;
+    loomp_site *site = arg;
+    for (int i = 0; i < DISTURBED; i++) {
+        loomp_decision decision;
+        struct lp_placed *placed = (struct lp_placed *)(void *)decision.private_;
+        CHECK(loomp_choose(loomp_default(), site, 0, &decision) == 0);
+        placed->ended_ns = placed->started_ns + 1000000;
+        placed->disturbed = 1;
+        lp_adaptive_finish(placed, 0, NULL, 0);
+    }
+}
+
+TEST(what_is_always_disturbed_is_learnt)
+{
+    static loomp_site site = LOOMP_SITE("always disturbed", LOOMP_HINT_UNKNOWN);
+    loomp_runtime *runtime = runtime_with_sites(NULL);
+    loomp_loop *loop = loomp_loop_at(runtime, 0);
+    on_loop(loop, finish_disturbed, &site);
+    on_loop(loop, finish_disturbed, &site);
+    CHECK(loomp_stop(runtime) == 0);
+    struct loomp_site_stats stats = stats_of(&site);
+    CHECK(stats.calls == 2 * DISTURBED);
+    /* All but one in 32, which might be chance. */
+    CHECK(stats.models[0].calls == 2 * DISTURBED - 2);
 }
 
 /* ---- OpenMP inline --------------------------------------------------------------------------- */

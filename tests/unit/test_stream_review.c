@@ -107,6 +107,28 @@ TEST(an_item_whose_map_says_cancelled_stops_a_stream_too)
     stop();
 }
 
+static int fail_sixth(void **item, void *arg)
+{
+    int status = flow_map(item, arg);
+    return ((struct thing *)*item)->number == 5 ? -EIO : status;
+}
+
+TEST(what_waits_in_a_stage_without_deliver_is_delivered_when_the_next_one_stops)
+{
+    begin(NULL, 32);
+    stages[0].options.map = NULL;
+    stages[0].options.deliver = NULL;
+    stages[1].options.map = fail_sixth;
+    stages[1].options.on_error = LOOMP_STREAM_STOP;
+    stages[1].options.window = 4;
+    stages[0].to_push = 32;
+    on_loop(loop, open_two, NULL);
+    on_loop(loop, flow_push, &stages[0]);
+    CHECK(loomp_wait_idle(runtime, -1) == 0);
+    CHECK(stages[0].next == 32 && stages[1].delivered == 32);
+    stop();
+}
+
 /* ---- the window ------------------------------------------------------------------------------------ */
 
 static int let_in_when_writable;

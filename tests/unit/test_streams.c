@@ -312,6 +312,25 @@ TEST(an_error_that_stops_cancels_what_comes_after_it_and_ends_the_stream)
     }
 }
 
+static int say_cancelled(void **item, void *arg)
+{
+    int status = flow_map(item, arg);
+    return ((struct thing *)*item)->number == 3 ? -ECANCELED : status;
+}
+
+TEST(an_item_whose_map_says_cancelled_stops_the_stream_as_other_errors_do)
+{
+    flow_init(&flow, NULL, 16);
+    flow.options.map = say_cancelled;
+    flow.options.on_error = LOOMP_STREAM_STOP;
+    flow.to_push = 8;
+    push_on(open_on(runtime_under_test()));
+    gate_wait_for_arrivals(&flow.ended, 1);
+    CHECK(flow_is_over(&flow, 8, -ECANCELED) && flow.out_of_order == 0);
+    CHECK(flow_delivered_with(&flow, 8, 0) == 3);
+    wait_and_stop();
+}
+
 static int pushed_last;
 
 static void try_to_push(loomp_loop *loop, void *arg)
@@ -761,6 +780,59 @@ TEST(a_warm_stream_allocates_nothing)
         CHECK(flow.delivered >= 3 * 20 * FLOW_THINGS);
         wait_and_stop();
     }
+}
+
+static struct flow both[2];
+
+static void fill_both(loomp_loop *loop, void *arg)
+{
+    (void)loop;
+    (void)arg;
+    for (int i = 0; i < 2; i++) {
+        both[i].next = 0;
+        flow_push_all(&both[i]);
+    }
+}
+
+static void fill_both_and_wait(loomp_loop *loop)
+{
+    on_loop(loop, fill_both, NULL);
+    CHECK(loomp_wait_idle(both[0].runtime, -1) == 0);
+}
+
+TEST(two_warm_streams_that_are_full_together_allocate_nothing)
+{
+    loomp_runtime *runtime =
+        runtime_with(workers_under_test(), (const char *const[]){"follow", "false", NULL});
+    loomp_loop *loop = loomp_loop_at(runtime, 0);
+    for (int i = 0; i < 2; i++) {
+        flow_init(&both[i], runtime, FLOW_THINGS);
+        on_loop(loop, flow_open, &both[i]);
+    }
+    fill_both_and_wait(loop);
+    fill_both_and_wait(loop);
+    atomic_store(&fault_hits, 0);
+    atomic_store(&fault_countdown[FAULT_MEMORY], 1);
+    fill_both_and_wait(loop);
+    atomic_store(&fault_countdown[FAULT_MEMORY], 0);
+    CHECK(atomic_load(&fault_hits) == 0);
+    CHECK(loomp_stop(runtime) == 0);
+}
+
+TEST(a_wide_stream_that_has_ended_leaves_only_a_few_free_slots_beside_an_open_one)
+{
+    loomp_runtime *runtime = runtime_under_test();
+    loomp_loop *loop = loomp_loop_at(runtime, 0);
+    flow_init(&both[0], runtime, 4);
+    flow_init(&flow, runtime, 2048);
+    on_loop(loop, flow_open, &both[0]);
+    on_loop(loop, count_blocks_and_open, &flow);
+    push_on(loop);
+    on_loop(loop, flow_close, &flow);
+    gate_wait_for_arrivals(&flow.ended, 1);
+    CHECK(loomp_wait_idle(runtime, -1) == 0);
+    CHECK(atomic_load(&live_blocks) - blocks_without <= 64 + 2 /* of loomp_post's objects */);
+    CHECK(loomp_stop(runtime) == 0);
 }
 
 static void push_without_memory(loomp_loop *loop, void *arg)

@@ -10,6 +10,7 @@
 #include <malloc.h>
 #include <omp.h>
 #include <sched.h>
+#include <time.h>
 
 static struct flow flow;
 
@@ -570,6 +571,49 @@ TEST(a_push_that_the_pool_refuses_is_writable_again_too)
     }
 }
 
+static struct {
+    ev_timer timer;
+    struct gate rung;
+} later;
+
+static void note_later(struct ev_loop *ev, ev_timer *timer, int events)
+{
+    (void)ev;
+    (void)timer;
+    (void)events;
+    CHECK(loomp_stream_is_full(flow.stream));
+    gate_arrive(&later.rung);
+}
+
+static void set_timer(loomp_loop *loop, void *arg)
+{
+    (void)arg;
+    ev_timer_init(&later.timer, note_later, 0.02, 0);
+    ev_timer_start(loomp_loop_ev(loop), &later.timer);
+}
+
+TEST(nobody_is_told_of_room_while_the_pool_stays_full)
+{
+    static struct recorded_job held[MOST_WORKERS], queued[64];
+    struct gate gate = GATE_INIT;
+    gate_init(&later.rung);
+    flow_init(&flow, NULL, 4);
+    flow.at_writable = flow_push_more;
+    loomp_loop *loop = open_on(runtime_with(workers_under_test(),
+                                            (const char *const[]){"queue_limit", "8", NULL}));
+    hold_all_workers(flow.runtime, held, &gate);
+    fill_queue(queued, 64);
+    push_on(loop);
+    CHECK(flow.things[0].pushed == -EAGAIN);
+    on_loop(loop, set_timer, NULL);
+    gate_wait_for_arrivals(&later.rung, 1);
+    CHECK(flow.writables == 0);
+    gate_open(&gate);
+    CHECK(loomp_wait_idle(flow.runtime, -1) == 0);
+    CHECK(flow.delivered == FLOW_THINGS && flow.writables > 0);
+    wait_and_stop();
+}
+
 /* ---- shutting down --------------------------------------------------------------------------------- */
 
 static struct {
@@ -650,6 +694,42 @@ TEST(stop_now_delivers_what_was_queued_as_cancelled)
     CHECK(flow_is_over(&flow, 64, -ESHUTDOWN) && flow.out_of_order == 0);
     CHECK(flow_delivered_with(&flow, 64, 0) == 2);
     CHECK(flow_delivered_with(&flow, 64, -ECANCELED) == 62);
+}
+
+/* ---- beside others ---------------------------------------------------------------------------------- */
+
+static int delivered_before_post;
+
+static void note_delivered(loomp_loop *loop, void *arg)
+{
+    (void)loop;
+    (void)arg;
+    delivered_before_post = flow.delivered;
+}
+
+/* Takes at least 100 us. */
+static void deliver_slowly(struct flow *of, struct thing *thing)
+{
+    struct timespec begin, now;
+    if (thing->number == 0) {
+        CHECK(loomp_post(loomp_loop_here(), note_delivered, of) == 0);
+    }
+    clock_gettime(CLOCK_MONOTONIC, &begin);
+    do {
+        clock_gettime(CLOCK_MONOTONIC, &now);
+    } while ((now.tv_sec - begin.tv_sec) * 1000000000L + now.tv_nsec - begin.tv_nsec < 100000);
+}
+
+TEST(slow_deliveries_leave_the_loop_to_others_between_them)
+{
+    flow_init(&flow, NULL, 64);
+    flow.options.map = NULL;
+    flow.to_push = 64;
+    flow.at_delivery = deliver_slowly;
+    push_on(open_on(runtime_under_test()));
+    CHECK(loomp_wait_idle(flow.runtime, -1) == 0);
+    CHECK(flow.delivered == 64 && delivered_before_post <= 16);
+    wait_and_stop();
 }
 
 /* ---- opening elsewhere ----------------------------------------------------------------------------- */

@@ -18,9 +18,10 @@ typedef struct loomp_stream loomp_stream;
 /* What a map returns for an item that does not go on: a filter's no. */
 #define LOOMP_STREAM_DROP 1
 
-/* Runs on a team thread, or inline on the loop where the stream has a site, for several items at
- * once. It may put another pointer into *item, which is then the item. Returns 0, LOOMP_STREAM_DROP,
- * or a negative errno value; loomp_cancelled() tells it that nobody wants the result any more. */
+/* Runs on a team thread, for several items at once; also on the loop, inside push or between two
+ * stages, where the stream has a site, or the pool's queue is full and queue_policy is caller_runs. It
+ * may put another pointer into *item, which is then the item. Returns 0, LOOMP_STREAM_DROP, or a
+ * negative errno value; loomp_cancelled() tells it that nobody wants the result any more. */
 typedef int (*loomp_stream_map_fn)(void **item, void *arg);
 
 /* Gets each accepted item back, exactly once, on the loop, never inside push. status: 0,
@@ -28,7 +29,9 @@ typedef int (*loomp_stream_map_fn)(void **item, void *arg);
  * push to this stream and to others, close and abort them. */
 typedef void (*loomp_stream_deliver_fn)(void *item, int status, void *arg);
 
-/* There is room again after pushes that returned -EAGAIN; on the loop, once for all of them. */
+/* There is room again after pushes that returned -EAGAIN; on the loop, once for all of them, and not
+ * after a close or an abort. Push in it: where stages before this one wait for the same room, they get
+ * it when this returns, and pushes are refused until it is this one's turn again. */
 typedef void (*loomp_stream_writable_fn)(loomp_stream *stream, void *arg);
 
 /* The last call of a stream, on its loop; the handle is not valid afterwards. status: 0, the error
@@ -36,7 +39,8 @@ typedef void (*loomp_stream_writable_fn)(loomp_stream *stream, void *arg);
  * first). */
 typedef void (*loomp_stream_closed_fn)(int status, void *arg);
 
-/* The size of an item's input, for the site. On the loop. */
+/* The size of an item's input, for the site. On the loop, also inside push; it calls nothing of the
+ * stream's. */
 typedef uint64_t (*loomp_stream_size_fn)(const void *item, void *arg);
 
 /* on_error: what becomes of an item whose map returned an error. */
@@ -52,14 +56,17 @@ typedef uint64_t (*loomp_stream_size_fn)(const void *item, void *arg);
 typedef struct loomp_stream_options {
     size_t size; /* sizeof this struct, set by loomp_stream_options_init */
     loomp_stream_map_fn map;           /* NULL: items pass unchanged */
-    loomp_stream_deliver_fn deliver;   /* NULL only with `to`, if no item can end here */
+    loomp_stream_deliver_fn deliver;   /* NULL only with `to`: what ends here is then delivered by the
+                                          next stage that has one, with that stage's arg */
     loomp_stream_writable_fn writable; /* may be NULL */
     loomp_stream_closed_fn closed;     /* may be NULL */
     void *arg;                         /* of all callbacks */
     /* The next stage: what this one has mapped is pushed there instead of being delivered, and waits
      * in its place while there is no room. Items that end here (dropped, skipped, cancelled) are
      * delivered here. It has the same loop, and closes when the last stage before it has; it must
-     * not be closed sooner. NULL: none. */
+     * not be closed sooner. Who opens this stage on another thread sees to it that `to` has not ended
+     * when the call begins: an error may stop it, or an abort, or the end of those before it; once
+     * the call has returned this stage is one of those. NULL: none. */
     loomp_stream *to;
     uint32_t window;   /* items between push and deliver, 1 to 65536; 0: 4 for each thread of the pool */
     uint32_t order;    /* LOOMP_STREAM_ORDERED, _UNORDERED */
@@ -89,7 +96,8 @@ int loomp_stream_open(loomp_runtime *runtime, const loomp_stream_options *option
 
 /* Gives an item to the stream. From here to its delivery it is the stream's. On the stream's loop,
  * also in its callbacks; does not block; allocates only until it is warm. Returns 0; -EAGAIN: the
- * window is full, the item stays the caller's, and `writable` will be called; -EPIPE: closed,
+ * window or the pool's queue is full, or stages before this one wait for room; the item stays the
+ * caller's, and `writable` will be called once for all such refusals; -EPIPE: closed,
  * aborted or stopped; -EPERM: another thread; -EINVAL; -ENOMEM; -ESHUTDOWN. After anything but 0 the
  * item is the caller's. */
 int loomp_stream_push(loomp_stream *stream, void *item);
@@ -106,7 +114,8 @@ void loomp_stream_abort(loomp_stream *stream);
 /* Items between push and deliver. On the stream's loop. */
 uint32_t loomp_stream_in_flight(const loomp_stream *stream);
 
-/* Whether push would be refused for lack of room. On the stream's loop. */
+/* Whether push would be refused for lack of room; of the pool's queue that is known only after it has
+ * refused one. On the stream's loop. */
 bool loomp_stream_is_full(const loomp_stream *stream);
 
 #ifdef __cplusplus

@@ -4,20 +4,17 @@
  * on the stream's loop. */
 #include "job/stream.h"
 
-#include "base/clock.h"
 #include "base/error.h"
-#include "base/object_pool.h"
 #include "base/self.h"
 #include "handoff/ledger.h"
 #include "job/engine.h"
-#include "loop/alarm.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
 enum { WIDEST = 65536, ITEMS_PER_THREAD = 4 };
 
-/* ---- kicks and retries ---------------------------------------------------------------------------- */
+/* ---- kicks ---------------------------------------------------------------------------------------- */
 
 static void adopt(struct loomp_stream *stream);
 
@@ -26,7 +23,6 @@ static void run_kick(struct lp_item *item)
     struct loomp_stream *stream = LOOMP_CONTAINER(item, struct loomp_stream, kick);
     loomp_loop *home = stream->options.home;
     stream->kicked = false;
-    stream->choked = false;
     adopt(stream);
     lp_self.inside++;
     lp_stream_advance(stream); /* the stream may be gone from here on */
@@ -52,58 +48,6 @@ void lp_stream_kick(struct loomp_stream *stream)
     }
 }
 
-/* Outlives the stream if that ends before it rings. */
-struct lp_stream_retry {
-    struct lp_alarm alarm;
-    struct loomp_stream *stream;
-};
-
-_Static_assert(sizeof(struct lp_stream_retry) <= LP_OBJECT_BYTES, "an alarm is an object of the pool");
-_Static_assert(offsetof(struct lp_stream_retry, alarm) == 0, "an alarm is the beginning of its object");
-
-#define RETRY_AFTER_S 0.001
-
-static void drop_retry(struct loomp_stream *stream)
-{
-    struct lp_stream_retry *retry = stream->retry;
-    if (retry) {
-        stream->retry = NULL;
-        lp_alarm_drop(&retry->alarm); /* the retry may be gone from here on */
-        lp_loop_settle(stream->options.home);
-        lp_ledger_finish(&lp_tracked);
-    }
-}
-
-static void ring(struct lp_alarm *alarm)
-{
-    struct loomp_stream *stream = ((struct lp_stream_retry *)(void *)alarm)->stream;
-    lp_stream_kick(stream);
-    drop_retry(stream);
-}
-
-/* Not at once: to ask a full pool in each turn of the loop would take the time that empties it. */
-void lp_stream_retry_later(struct loomp_stream *stream)
-{
-    if (stream->retry) {
-        return;
-    }
-    struct lp_stream_retry *retry = lp_object_take();
-    if (!retry) {
-        lp_stream_kick(stream);
-        return;
-    }
-    if (lp_ledger_enter(&lp_tracked)) {
-        lp_object_give(retry);
-        return;
-    }
-    lp_loop_expect(stream->options.home);
-    stream->retry = retry;
-    retry->stream = stream;
-    lp_alarm_init(&retry->alarm, stream->options.home, ring);
-    retry->alarm.when_ns = lp_clock_deadline_ns(RETRY_AFTER_S);
-    lp_alarm_set(&retry->alarm);
-}
-
 /* ---- chains --------------------------------------------------------------------------------------- */
 
 static void join_chain(struct loomp_stream *stream)
@@ -119,40 +63,18 @@ static void join_chain(struct loomp_stream *stream)
 
 static void leave_chain(struct loomp_stream *stream)
 {
-    lp_stream_stop_waiting(stream);
+    lp_turn_leave(&stream->options.to->queue, &stream->turn);
     *stream->source_link = stream->next_source;
     if (stream->next_source) {
         stream->next_source->source_link = stream->source_link;
     }
 }
 
-void lp_stream_wait(struct loomp_stream *stream)
+/* Whether there are stages before it. */
+static bool has_sources(struct loomp_stream *stream)
 {
-    struct loomp_stream *to = stream->options.to;
-    stream->waits = true;
-    stream->next_waiting = NULL;
-    if (!to->waiting) {
-        to->waiting_end = &to->waiting;
-    }
-    *to->waiting_end = stream;
-    to->waiting_end = &stream->next_waiting;
-}
-
-void lp_stream_stop_waiting(struct loomp_stream *stream)
-{
-    if (!stream->waits) {
-        return;
-    }
-    struct loomp_stream *to = stream->options.to;
-    struct loomp_stream **link = &to->waiting;
-    while (*link != stream) {
-        link = &(*link)->next_waiting;
-    }
-    *link = stream->next_waiting;
-    if (to->waiting_end == &stream->next_waiting) {
-        to->waiting_end = link;
-    }
-    stream->waits = false;
+    return stream->sources ||
+           atomic_load_explicit(&stream->announced, memory_order_relaxed);
 }
 
 /* ---- the end -------------------------------------------------------------------------------------- */
@@ -164,7 +86,10 @@ void lp_stream_break(struct loomp_stream *stream, int32_t status)
     }
     stream->aborted = stream->closing = true;
     stream->status = status;
-    lp_stream_stop_waiting(stream);
+    if (stream->options.to) {
+        lp_turn_leave(&stream->options.to->queue, &stream->turn);
+    }
+    lp_stream_forget_room(stream);
     for (struct lp_slot *slot = stream->first; slot; slot = slot->next) {
         if (!slot->ended) {
             loomp_cancel(&slot->job);
@@ -181,26 +106,26 @@ void lp_stream_break(struct loomp_stream *stream, int32_t status)
 
 void lp_stream_end(struct loomp_stream *stream)
 {
-    while (stream && stream->closing && !stream->in_flight && !stream->sources && !stream->kicked &&
-           !stream->busy) {
+    while (stream && stream->closing && !stream->in_flight && !has_sources(stream) &&
+           !stream->kicked && !stream->busy) {
         const loomp_stream_options *options = &stream->options;
         struct loomp_stream *to = options->to;
         stream->busy = true; /* closed may run the loop (virtual time), which must not end it again */
-        drop_retry(stream);
+        lp_stream_forget_room(stream);
         lp_loop_remove_exit(&stream->exit);
         if (options->closed) {
             options->closed(stream->status, options->arg);
         }
         if (to) {
             leave_chain(stream); /* after closed: until then `to` cannot end */
-            if (!to->sources) {
+            if (!has_sources(to)) {
                 to->closing = true;
                 if (stream->status == -ESHUTDOWN && !to->aborted) {
                     to->status = stream->status;
                 }
             }
         }
-        lp_slots_settle();
+        lp_slots_settle(options->window);
         free(stream);
         stream = to;
     }
@@ -210,7 +135,7 @@ void lp_stream_end(struct loomp_stream *stream)
 static void on_exit_of_loop(struct lp_loop_exit *exit)
 {
     struct loomp_stream *stream = LOOMP_CONTAINER(exit, struct loomp_stream, exit);
-    if (!stream->closing || stream->in_flight || stream->sources) {
+    if (!stream->closing || stream->in_flight || has_sources(stream)) {
         lp_stream_break(stream, -ESHUTDOWN);
     }
     lp_stream_advance(stream); /* the stream may be gone from here on */
@@ -230,6 +155,9 @@ static void adopt(struct loomp_stream *stream)
     if (to) {
         adopt(to); /* first, so that it ends after this one when the loop does */
         join_chain(stream);
+        if (stream->announces) {
+            atomic_fetch_sub_explicit(&to->announced, 1, memory_order_relaxed);
+        }
     }
     stream->exit.run = on_exit_of_loop;
     lp_loop_add_exit(stream->options.home, &stream->exit);
@@ -284,10 +212,6 @@ static int check(const loomp_stream_options *options)
     if (!options->deliver && !options->to) {
         return lp_fail(-EINVAL, "loomp_stream_open: deliver and to are both NULL");
     }
-    if (!options->deliver && options->on_error != LOOMP_STREAM_PASS) {
-        return lp_fail(-EINVAL, "loomp_stream_open: deliver is NULL, and on_error lets items end "
-                                "here");
-    }
     return check_job(options);
 }
 
@@ -331,6 +255,10 @@ static int open_stream(loomp_runtime *runtime, const loomp_stream_options *optio
     if (lp_self.loop == home) {
         adopt(stream);
     } else {
+        if (options->to) {
+            stream->announces = true;
+            atomic_fetch_add_explicit(&options->to->announced, 1, memory_order_relaxed);
+        }
         lp_ledger_hold(&lp_tracked);
         send_kick(stream);
     }
@@ -392,12 +320,14 @@ int loomp_stream_push(loomp_stream *stream, void *item)
                        : stream->aborted ? "aborted"
                                          : "closed");
     }
-    int err = stream->in_flight < stream->options.window
-                  ? lp_stream_enter(stream, item)
-                  : lp_fail(-EAGAIN, "the stream's window is full: %u items are on their way",
-                            stream->in_flight);
+    int err = stream->in_flight >= stream->options.window
+                  ? lp_fail(-EAGAIN, "the stream's window is full: %u items are on their way",
+                            stream->in_flight)
+              : lp_stream_sources_first(stream)
+                  ? lp_fail(-EAGAIN, "stages before the stream wait for its room")
+                  : lp_stream_enter(stream, item);
     if (err == -EAGAIN) {
-        stream->wants_room = true;
+        lp_turn_wait(&stream->queue, &stream->own_turn);
     }
     return err;
 }
@@ -406,7 +336,7 @@ void loomp_stream_close(loomp_stream *stream)
 {
     if (is_here(stream) && !stream->closing) {
         stream->closing = true;
-        if (!stream->in_flight && !stream->sources && !stream->busy) {
+        if (!stream->in_flight && !has_sources(stream) && !stream->busy) {
             lp_stream_kick(stream);
         }
     }
@@ -426,5 +356,7 @@ uint32_t loomp_stream_in_flight(const loomp_stream *stream)
 
 bool loomp_stream_is_full(const loomp_stream *stream)
 {
-    return stream && stream->in_flight >= stream->options.window;
+    return stream &&
+           (stream->in_flight >= stream->options.window || lp_stream_sources_first(stream) ||
+            (stream->choked && !lp_stream_pool_has_room(stream)));
 }

@@ -3,9 +3,11 @@
  * user or to the next stage. The stream's loop enters; run_map alone runs where the job does.
  *
  * What was refused room waits where it is and is called back by whoever made room: a stage that has let
- * items go lets those before it in, and its own user know. So each item that waits waits, in the end,
- * for a job, a kick or a retry that is under way, all of which the ledger counts. */
+ * items go serves those that wait for it, the stages before it and who pushes into it, in one queue. So
+ * each item that waits waits, in the end, for a job, a kick or a retry that is under way, all of which
+ * the ledger counts. */
 #include "base/error.h"
+#include "base/platform.h"
 #include "base/self.h"
 #include "handoff/ledger.h"
 #include "job/stream.h"
@@ -14,6 +16,9 @@
 
 /* So many items are delivered in one go before other things of the loop get their turn. */
 enum { BATCH = 64 };
+
+/* Or fewer, if they take longer than this. Looked at after every few. */
+enum { BATCH_NS = 200 * 1000, ITEMS_PER_LOOK = 4 };
 
 /* ---- the list ------------------------------------------------------------------------------------- */
 
@@ -51,11 +56,6 @@ static void take_out(struct loomp_stream *stream, struct lp_slot *slot)
 
 /* ---- an item ends --------------------------------------------------------------------------------- */
 
-static bool is_error(int32_t status)
-{
-    return status < 0 && status != -ECANCELED;
-}
-
 /* What comes after an error that stops the stream is not wanted any more; what comes before it is. */
 static void stop_after(struct loomp_stream *stream, struct lp_slot *slot)
 {
@@ -79,7 +79,7 @@ static void end_item(struct loomp_stream *stream, struct lp_slot *slot, int32_t 
         }
         stream->ready = slot;
     }
-    if (is_error(status) && !slot->passed && stream->options.on_error == LOOMP_STREAM_STOP) {
+    if (slot->failed && !slot->passed && stream->options.on_error == LOOMP_STREAM_STOP) {
         stop_after(stream, slot);
     }
 }
@@ -88,6 +88,7 @@ static int run_map(loomp_job *job)
 {
     struct lp_slot *slot = LOOMP_CONTAINER(job, struct lp_slot, job);
     const loomp_stream_options *options = &slot->stream->options;
+    slot->ran = true;
     return options->map(&slot->item, options->arg);
 }
 
@@ -96,7 +97,14 @@ static void on_done(loomp_job *job, int status)
     struct lp_slot *slot = LOOMP_CONTAINER(job, struct lp_slot, job);
     struct loomp_stream *stream = slot->stream;
     stream->running--;
-    stream->choked = false;
+    slot->failed = status < 0 && (slot->ran || status != -ECANCELED);
+    if (stream->choked) {
+        if (lp_stream_pool_has_room(stream)) {
+            lp_stream_forget_room(stream);
+        } else {
+            lp_stream_await_room(stream);
+        }
+    }
     end_item(stream, slot, status);
     lp_stream_advance(stream);
 }
@@ -118,16 +126,16 @@ static int submit(struct loomp_stream *stream, struct lp_slot *slot)
     job->site = options->site;
     job->hint = options->hint;
     job->size = options->size_of ? options->size_of(slot->item, options->arg) : 0;
+    slot->ran = false;
     stream->running++;
     int err = loomp_submit(stream->runtime, job);
     if (err) {
         stream->running--;
     }
     if (err == -EAGAIN) {
-        stream->choked = true;
-        if (!stream->running) {
-            lp_stream_retry_later(stream); /* no end of an item of ours will tell that there is room */
-        }
+        lp_stream_await_room(stream);
+    } else if (stream->choked) {
+        lp_stream_forget_room(stream);
     }
     return err;
 }
@@ -153,7 +161,7 @@ int lp_stream_enter(struct loomp_stream *stream, void *item)
         return lp_fail(-ENOMEM, "no memory for an item of a stream");
     }
     slot->item = item;
-    slot->passed = false;
+    slot->failed = slot->passed = false;
     add(stream, slot);
     int err = stream->options.map ? submit(stream, slot) : pass_unchanged(stream, slot);
     if (err) {
@@ -178,22 +186,22 @@ static bool goes_on(const struct loomp_stream *stream, const struct lp_slot *slo
         return false;
     }
     return slot->passed || slot->status == 0 ||
-           (is_error(slot->status) && stream->options.on_error == LOOMP_STREAM_PASS);
+           (slot->failed && stream->options.on_error == LOOMP_STREAM_PASS);
 }
 
 /* Into the next stage; false: it stays where it is until there is room. */
 static bool move(struct loomp_stream *stream, struct lp_slot *slot)
 {
     struct loomp_stream *to = stream->options.to;
-    if (!has_room(to)) {
-        lp_stream_wait(stream);
+    if (!has_room(to) || (to->queue.first && to->served != &stream->turn)) {
+        lp_turn_wait(&to->queue, &stream->turn);
         return false;
     }
     int32_t status = slot->status;
     take_out(stream, slot);
     add(to, slot);
     int err = 0;
-    if (is_error(status)) {
+    if (slot->failed) {
         slot->passed = true;
     } else if (to->options.map) {
         err = submit(to, slot);
@@ -207,9 +215,10 @@ static bool move(struct loomp_stream *stream, struct lp_slot *slot)
             if (!stream->ready && stream->options.order == LOOMP_STREAM_UNORDERED) {
                 stream->ready = slot;
             }
-            lp_stream_wait(stream);
+            lp_turn_wait(&to->queue, &stream->turn);
             return false;
         }
+        slot->failed = err != 0;
         status = err;
     }
     if (err || slot->passed || !to->options.map) {
@@ -223,15 +232,16 @@ static void deliver(struct loomp_stream *stream, struct lp_slot *slot, int32_t s
 {
     const loomp_stream_options *options = &stream->options;
     void *item = slot->item;
-    bool stops = is_error(status) && !slot->passed && options->on_error == LOOMP_STREAM_STOP;
+    bool stops = slot->failed && !slot->passed && options->on_error == LOOMP_STREAM_STOP;
     take_out(stream, slot);
     lp_slot_give(slot);
     if (stops) {
         lp_stream_break(stream, status);
     }
-    if (options->deliver) {
-        options->deliver(item, status, options->arg);
+    while (!options->deliver) {
+        options = &options->to->options; /* which ends after those before it */
     }
+    options->deliver(item, status, options->arg);
 }
 
 /* The first item leaves, if it can. */
@@ -239,7 +249,7 @@ static bool let_go(struct loomp_stream *stream)
 {
     struct lp_slot *slot = stream->first;
     int32_t status;
-    if (!slot || !slot->ended || stream->waits) {
+    if (!slot || !slot->ended || stream->turn.link) {
         return false;
     }
     if (goes_on(stream, slot, &status)) {
@@ -249,26 +259,34 @@ static bool let_go(struct loomp_stream *stream)
     return true;
 }
 
-/* The stages before this one, each as far as there is room; who still waits goes to the end. */
-static void let_in(struct loomp_stream *stream)
-{
-    while (stream->waiting && has_room(stream)) {
-        struct loomp_stream *source = stream->waiting;
-        lp_stream_stop_waiting(source);
-        lp_stream_advance(source);
-    }
-}
-
 static void tell_writable(struct loomp_stream *stream)
 {
     const loomp_stream_options *options = &stream->options;
-    if (stream->wants_room && !stream->choked && stream->in_flight <= options->window / 2 &&
-        !stream->closing && !stream->stopping) {
-        stream->wants_room = false;
-        if (options->writable) {
-            options->writable(stream, options->arg);
+    if (options->writable && !stream->closing) {
+        options->writable(stream, options->arg);
+    }
+}
+
+/* Those that wait, each as far as there is room; who still waits goes to the end. Who pushes is told
+ * when half of the window is free if nobody else wants it, so that it comes with a batch. */
+static void let_in(struct loomp_stream *stream)
+{
+    struct lp_turn *outer = stream->served;
+    while (stream->queue.first && has_room(stream)) {
+        struct lp_turn *turn = stream->queue.first;
+        bool own = turn == &stream->own_turn;
+        if (own && !turn->next && stream->in_flight > stream->options.window / 2) {
+            break;
+        }
+        lp_turn_leave(&stream->queue, turn);
+        stream->served = turn;
+        if (own) {
+            tell_writable(stream);
+        } else {
+            lp_stream_advance(LOOMP_CONTAINER(turn, struct loomp_stream, turn));
         }
     }
+    stream->served = outer;
 }
 
 void lp_stream_advance(struct loomp_stream *stream)
@@ -277,6 +295,7 @@ void lp_stream_advance(struct loomp_stream *stream)
         return; /* the one below us goes on when we return */
     }
     stream->busy = true;
+    uint64_t deadline = 0;
     int left = BATCH;
     bool moved;
     do {
@@ -284,12 +303,16 @@ void lp_stream_advance(struct loomp_stream *stream)
         while (left > 0 && let_go(stream)) {
             moved = true;
             left--;
+            if (left == BATCH - 1) {
+                deadline = lp_now_ns() + BATCH_NS;
+            } else if (left % ITEMS_PER_LOOK == 0 && lp_now_ns() > deadline) {
+                left = 0;
+            }
         }
         let_in(stream);
-        tell_writable(stream);
     } while (moved && left > 0);
     stream->busy = false;
-    if (stream->first && stream->first->ended && !stream->waits) {
+    if (stream->first && stream->first->ended && !stream->turn.link) {
         lp_stream_kick(stream);
     }
     lp_stream_end(stream); /* the stream may be gone from here on */

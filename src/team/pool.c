@@ -199,6 +199,15 @@ bool lp_pool_push_gang(struct loomp_pool *pool, int priority, void *item, const 
     return lp_ring_push_noted(ring, item, tag, pool->options.ops.note(item), &ticket->position);
 }
 
+uint64_t lp_pool_room(struct loomp_pool *pool, bool serial, int priority)
+{
+    unsigned row = row_of(priority);
+    struct lp_ring *ring =
+        serial ? &pool->serial.groups[own_group(pool)].rings[row] : &pool->gangs[row];
+    uint64_t count = lp_ring_count(ring);
+    return count < ring->limit ? ring->limit - count : 0;
+}
+
 bool lp_pool_has_serial(struct loomp_pool *pool)
 {
     return lp_queues_any(&pool->serial) || !lp_completions_empty(&pool->dones) ||

@@ -235,6 +235,10 @@ bool lp_pool_push_serial(struct loomp_pool *pool, int priority, void *item, cons
 bool lp_pool_push_gang(struct loomp_pool *pool, int priority, void *item, const void *tag,
                        struct lp_ticket *ticket);
 
+/* How many more jobs the queue takes that such a push from this thread, which is no worker of the
+ * pool's, would go to; a snapshot. */
+uint64_t lp_pool_room(struct loomp_pool *pool, bool serial, int priority);
+
 /* There is SERIAL work for the task team, or a job for the gang team: wakes who should look, if
  * anybody has to be woken. After the push. Of workers, one near the caller is preferred. */
 void lp_pool_wake_worker(struct loomp_pool *pool);

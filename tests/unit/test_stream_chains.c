@@ -132,6 +132,68 @@ TEST(a_stage_without_a_map_passes_on_what_it_gets)
     stop();
 }
 
+/* ---- without deliver ---------------------------------------------------------------------------- */
+
+/* stages[0] goes to stages[1]. */
+static void begin_two(uint32_t window)
+{
+    init_stages(window);
+    stages[0].at_writable = NULL;
+    runtime = runtime_under_test();
+    loop = loomp_loop_at(runtime, 0);
+    for (int i = 0; i < STAGES; i++) {
+        stages[i].runtime = runtime;
+    }
+}
+
+static void open_two(loomp_loop *on, void *arg)
+{
+    int count = 2;
+    (void)arg;
+    open_stages(on, &count);
+}
+
+static int say_cancelled(void **item, void *arg)
+{
+    int status = flow_map(item, arg);
+    return ((struct thing *)*item)->number % 4 == 3 ? -ECANCELED : status;
+}
+
+TEST(an_item_whose_map_says_cancelled_goes_on_as_other_errors_do)
+{
+    begin_two(8);
+    stages[0].options.map = say_cancelled;
+    stages[0].options.deliver = NULL; /* nothing is dropped or skipped: open takes it */
+    stages[0].at_writable = flow_push_more;
+    on_loop(loop, open_two, NULL);
+    on_loop(loop, flow_push, &stages[0]);
+    CHECK(loomp_wait_idle(runtime, -1) == 0);
+    CHECK(stages[0].next == FLOW_THINGS && stages[1].delivered == FLOW_THINGS);
+    stop();
+}
+
+static int fail_sixth(void **item, void *arg)
+{
+    int status = flow_map(item, arg);
+    return ((struct thing *)*item)->number == 5 ? -EIO : status;
+}
+
+TEST(what_waits_in_a_stage_without_deliver_is_delivered_when_the_next_one_stops)
+{
+    begin_two(32);
+    stages[0].options.map = NULL;
+    stages[0].options.deliver = NULL;
+    stages[1].options.map = fail_sixth;
+    stages[1].options.on_error = LOOMP_STREAM_STOP;
+    stages[1].options.window = 4;
+    stages[0].to_push = 32;
+    on_loop(loop, open_two, NULL);
+    on_loop(loop, flow_push, &stages[0]);
+    CHECK(loomp_wait_idle(runtime, -1) == 0);
+    CHECK(stages[0].next == 32 && stages[1].delivered == 32);
+    stop();
+}
+
 /* ---- errors ---------------------------------------------------------------------------------------- */
 
 static int fail_each_fourth(void **item, void *arg)
@@ -388,6 +450,68 @@ TEST(an_abort_of_one_of_several_leaves_the_others)
     stop();
 }
 
+/* ---- turns -------------------------------------------------------------------------------------- */
+
+static int let_in_when_writable;
+
+static void note_first(struct flow *of)
+{
+    let_in_when_writable = let_in_when_writable < 0 ? stages[0].next : let_in_when_writable;
+    of->to_push = 0;
+}
+
+/* Who pushes into a stage that others feed too is let in while those go on. */
+TEST(who_was_refused_gets_room_beside_a_source_that_always_has_more)
+{
+    begin_two(4);
+    stages[0].options.map = NULL;
+    stages[0].at_writable = flow_push_more;
+    stages[1].at_writable = note_first;
+    let_in_when_writable = -1;
+    struct gate gate = GATE_INIT;
+    for (int i = 0; i < 4; i++) {
+        stages[1].things[i].gate = &gate;
+    }
+    on_loop(loop, open_two, NULL);
+    on_loop(loop, flow_push, &stages[1]); /* is refused */
+    on_loop(loop, flow_push, &stages[0]);
+    on_loop(loop, flow_push, &stages[0]);
+    gate_open(&gate);
+    CHECK(loomp_wait_idle(runtime, -1) == 0);
+    CHECK(stages[1].things[4].pushed == -EAGAIN);
+    CHECK(let_in_when_writable >= 0 && let_in_when_writable < FLOW_THINGS / 2);
+    stop();
+}
+
+static void push_one_more(struct flow *of, struct thing *thing)
+{
+    if (thing >= of->things && thing < of->things + FLOW_THINGS && of->next < FLOW_THINGS) {
+        of->to_push = of->next + 1;
+        flow_push_all(of);
+    }
+}
+
+/* The other way round. */
+TEST(a_source_gets_room_beside_a_delivery_that_pushes_each_time)
+{
+    begin_two(4);
+    struct gate gate = GATE_INIT;
+    for (int i = 0; i < 4; i++) {
+        stages[1].things[i].gate = &gate;
+    }
+    stages[0].to_push = 1;
+    stages[1].to_push = 4;
+    stages[1].at_delivery = push_one_more;
+    on_loop(loop, open_two, NULL);
+    on_loop(loop, flow_push, &stages[1]);
+    on_loop(loop, flow_push, &stages[0]);
+    gate_open(&gate);
+    CHECK(loomp_wait_idle(runtime, -1) == 0);
+    CHECK(stages[0].things[0].deliveries == 1);
+    CHECK(stages[0].things[0].place < FLOW_THINGS / 2);
+    stop();
+}
+
 /* ---- aborts ---------------------------------------------------------------------------------------- */
 
 /* Nine items: four in the last stage, which is held, three and two wait before it. */
@@ -500,6 +624,43 @@ TEST(a_chain_may_be_opened_by_another_thread)
     }
     run_chain(3);
     CHECK(flow_is_over(&stages[2], FLOW_THINGS, 0) && stages[2].out_of_order == 0);
+    stop();
+}
+
+static struct gate in_delivery, opened;
+
+static void let_open_and_close(struct flow *of, struct thing *thing)
+{
+    (void)thing;
+    gate_arrive(&in_delivery);
+    gate_pass(&opened);
+    flow_close_now(of);
+}
+
+/* stages[0] is the only one before [1] and ends when [2], which another thread has opened, is on its
+ * way to the loop. */
+TEST(a_stage_that_another_thread_has_opened_keeps_the_next_one_open)
+{
+    begin_two(4);
+    gate_init(&in_delivery);
+    gate_init(&opened);
+    stages[0].to_push = stages[2].to_push = 1;
+    stages[0].things[0].result = LOOMP_STREAM_DROP;
+    stages[0].at_delivery = let_open_and_close;
+    on_loop(loop, open_two, NULL);
+    on_loop(loop, flow_push, &stages[0]);
+    gate_wait_for_arrivals(&in_delivery, 1);
+    stages[2].options.home = loop;
+    stages[2].options.to = stages[1].stream;
+    CHECK(loomp_stream_open(runtime, &stages[2].options, &stages[2].stream) == 0);
+    gate_open(&opened);
+    gate_wait_for_arrivals(&stages[0].ended, 1);
+    on_loop(loop, flow_push, &stages[2]);
+    CHECK(loomp_wait_idle(runtime, -1) == 0);
+    CHECK(stages[2].things[0].by == &stages[1]);
+    on_loop(loop, flow_close, &stages[2]);
+    gate_wait_for_arrivals(&stages[1].ended, 1);
+    CHECK(flow_is_over(&stages[1], 1, 0));
     stop();
 }
 

@@ -10,6 +10,7 @@
 #include <malloc.h>
 #include <omp.h>
 #include <sched.h>
+#include <time.h>
 
 static struct flow flow;
 
@@ -312,6 +313,25 @@ TEST(an_error_that_stops_cancels_what_comes_after_it_and_ends_the_stream)
     }
 }
 
+static int say_cancelled(void **item, void *arg)
+{
+    int status = flow_map(item, arg);
+    return ((struct thing *)*item)->number == 3 ? -ECANCELED : status;
+}
+
+TEST(an_item_whose_map_says_cancelled_stops_the_stream_as_other_errors_do)
+{
+    flow_init(&flow, NULL, 16);
+    flow.options.map = say_cancelled;
+    flow.options.on_error = LOOMP_STREAM_STOP;
+    flow.to_push = 8;
+    push_on(open_on(runtime_under_test()));
+    gate_wait_for_arrivals(&flow.ended, 1);
+    CHECK(flow_is_over(&flow, 8, -ECANCELED) && flow.out_of_order == 0);
+    CHECK(flow_delivered_with(&flow, 8, 0) == 3);
+    wait_and_stop();
+}
+
 static int pushed_last;
 
 static void try_to_push(loomp_loop *loop, void *arg)
@@ -551,6 +571,49 @@ TEST(a_push_that_the_pool_refuses_is_writable_again_too)
     }
 }
 
+static struct {
+    ev_timer timer;
+    struct gate rung;
+} later;
+
+static void note_later(struct ev_loop *ev, ev_timer *timer, int events)
+{
+    (void)ev;
+    (void)timer;
+    (void)events;
+    CHECK(loomp_stream_is_full(flow.stream));
+    gate_arrive(&later.rung);
+}
+
+static void set_timer(loomp_loop *loop, void *arg)
+{
+    (void)arg;
+    ev_timer_init(&later.timer, note_later, 0.02, 0);
+    ev_timer_start(loomp_loop_ev(loop), &later.timer);
+}
+
+TEST(nobody_is_told_of_room_while_the_pool_stays_full)
+{
+    static struct recorded_job held[MOST_WORKERS], queued[64];
+    struct gate gate = GATE_INIT;
+    gate_init(&later.rung);
+    flow_init(&flow, NULL, 4);
+    flow.at_writable = flow_push_more;
+    loomp_loop *loop = open_on(runtime_with(workers_under_test(),
+                                            (const char *const[]){"queue_limit", "8", NULL}));
+    hold_all_workers(flow.runtime, held, &gate);
+    fill_queue(queued, 64);
+    push_on(loop);
+    CHECK(flow.things[0].pushed == -EAGAIN);
+    on_loop(loop, set_timer, NULL);
+    gate_wait_for_arrivals(&later.rung, 1);
+    CHECK(flow.writables == 0);
+    gate_open(&gate);
+    CHECK(loomp_wait_idle(flow.runtime, -1) == 0);
+    CHECK(flow.delivered == FLOW_THINGS && flow.writables > 0);
+    wait_and_stop();
+}
+
 /* ---- shutting down --------------------------------------------------------------------------------- */
 
 static struct {
@@ -631,6 +694,42 @@ TEST(stop_now_delivers_what_was_queued_as_cancelled)
     CHECK(flow_is_over(&flow, 64, -ESHUTDOWN) && flow.out_of_order == 0);
     CHECK(flow_delivered_with(&flow, 64, 0) == 2);
     CHECK(flow_delivered_with(&flow, 64, -ECANCELED) == 62);
+}
+
+/* ---- beside others ---------------------------------------------------------------------------------- */
+
+static int delivered_before_post;
+
+static void note_delivered(loomp_loop *loop, void *arg)
+{
+    (void)loop;
+    (void)arg;
+    delivered_before_post = flow.delivered;
+}
+
+/* Takes at least 100 us. */
+static void deliver_slowly(struct flow *of, struct thing *thing)
+{
+    struct timespec begin, now;
+    if (thing->number == 0) {
+        CHECK(loomp_post(loomp_loop_here(), note_delivered, of) == 0);
+    }
+    clock_gettime(CLOCK_MONOTONIC, &begin);
+    do {
+        clock_gettime(CLOCK_MONOTONIC, &now);
+    } while ((now.tv_sec - begin.tv_sec) * 1000000000L + now.tv_nsec - begin.tv_nsec < 100000);
+}
+
+TEST(slow_deliveries_leave_the_loop_to_others_between_them)
+{
+    flow_init(&flow, NULL, 64);
+    flow.options.map = NULL;
+    flow.to_push = 64;
+    flow.at_delivery = deliver_slowly;
+    push_on(open_on(runtime_under_test()));
+    CHECK(loomp_wait_idle(flow.runtime, -1) == 0);
+    CHECK(flow.delivered == 64 && delivered_before_post <= 16);
+    wait_and_stop();
 }
 
 /* ---- opening elsewhere ----------------------------------------------------------------------------- */
@@ -761,6 +860,59 @@ TEST(a_warm_stream_allocates_nothing)
         CHECK(flow.delivered >= 3 * 20 * FLOW_THINGS);
         wait_and_stop();
     }
+}
+
+static struct flow both[2];
+
+static void fill_both(loomp_loop *loop, void *arg)
+{
+    (void)loop;
+    (void)arg;
+    for (int i = 0; i < 2; i++) {
+        both[i].next = 0;
+        flow_push_all(&both[i]);
+    }
+}
+
+static void fill_both_and_wait(loomp_loop *loop)
+{
+    on_loop(loop, fill_both, NULL);
+    CHECK(loomp_wait_idle(both[0].runtime, -1) == 0);
+}
+
+TEST(two_warm_streams_that_are_full_together_allocate_nothing)
+{
+    loomp_runtime *runtime =
+        runtime_with(workers_under_test(), (const char *const[]){"follow", "false", NULL});
+    loomp_loop *loop = loomp_loop_at(runtime, 0);
+    for (int i = 0; i < 2; i++) {
+        flow_init(&both[i], runtime, FLOW_THINGS);
+        on_loop(loop, flow_open, &both[i]);
+    }
+    fill_both_and_wait(loop);
+    fill_both_and_wait(loop);
+    atomic_store(&fault_hits, 0);
+    atomic_store(&fault_countdown[FAULT_MEMORY], 1);
+    fill_both_and_wait(loop);
+    atomic_store(&fault_countdown[FAULT_MEMORY], 0);
+    CHECK(atomic_load(&fault_hits) == 0);
+    CHECK(loomp_stop(runtime) == 0);
+}
+
+TEST(a_wide_stream_that_has_ended_leaves_only_a_few_free_slots_beside_an_open_one)
+{
+    loomp_runtime *runtime = runtime_under_test();
+    loomp_loop *loop = loomp_loop_at(runtime, 0);
+    flow_init(&both[0], runtime, 4);
+    flow_init(&flow, runtime, 2048);
+    on_loop(loop, flow_open, &both[0]);
+    on_loop(loop, count_blocks_and_open, &flow);
+    push_on(loop);
+    on_loop(loop, flow_close, &flow);
+    gate_wait_for_arrivals(&flow.ended, 1);
+    CHECK(loomp_wait_idle(runtime, -1) == 0);
+    CHECK(atomic_load(&live_blocks) - blocks_without <= 64 + 2 /* of loomp_post's objects */);
+    CHECK(loomp_stop(runtime) == 0);
 }
 
 static void push_without_memory(loomp_loop *loop, void *arg)

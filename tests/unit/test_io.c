@@ -491,6 +491,12 @@ TEST(what_is_wrong_with_a_descriptor_reaches_done)
     end();
 }
 
+static int return_seven(void *arg)
+{
+    (void)arg;
+    return 7;
+}
+
 TEST(what_is_wrong_with_a_call_is_refused)
 {
     if (!begin()) {
@@ -511,7 +517,7 @@ TEST(what_is_wrong_with_a_call_is_refused)
     CHECK(loomp_io_child(runtime, IO, 0, NULL) == -EINVAL);
     CHECK(loomp_io_child(runtime, IO, -1, NULL) == -EINVAL);
     CHECK(loomp_io_call(runtime, IO, loop, NULL, NULL) == -EINVAL);
-    CHECK(loomp_io_call(runtime, IO, NULL, (loomp_io_fn)status_of, NULL) == -EINVAL);
+    CHECK(loomp_io_call(runtime, IO, NULL, return_seven, NULL) == -EINVAL);
     io_init(&io, loop)->job.work = recorded_work;
     CHECK(loomp_io_sleep(runtime, &io.job, 0) == -EINVAL);
     CHECK_TEXT(loomp_error(), "job.work of a job that is I/O is not NULL");

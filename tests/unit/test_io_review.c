@@ -27,7 +27,7 @@ static void end(void)
 
 /* ---- cancelled while it is being submitted ------------------------------------------------------- */
 
-enum { ROUNDS = 5000, TRIES = 20000 };
+enum { ROUNDS = 20000, TRIES = 20000 };
 
 /* Guards against done: who holds it knows that done has not run. */
 static pthread_mutex_t done_waits = PTHREAD_MUTEX_INITIALIZER;

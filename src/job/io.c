@@ -214,6 +214,9 @@ static int64_t look(const struct lp_io *io)
         .events = (short)((io->events & LOOMP_IO_READABLE ? POLLIN : 0) |
                           (io->events & LOOMP_IO_WRITABLE ? POLLOUT : 0)),
     };
+    if (io->fd < 0) {
+        return -EBADF; /* poll() passes over those */
+    }
     int count = poll(&poll_fd, 1, 0);
     if (count <= 0) {
         return count < 0 && errno != EINTR ? -errno : LP_WATCH_AGAIN;
@@ -417,7 +420,7 @@ bool lp_io_is_for_pool(const struct lp_io *io)
     return io->file == FILE_ON_POOL;
 }
 
-void lp_io_watch(loomp_loop *loop, struct lp_io *io)
+void lp_io_bind(loomp_loop *loop, struct lp_io *io)
 {
     io->watch.ops = &ops;
     io->watch.waits_for = waits_for(io);
@@ -426,7 +429,12 @@ void lp_io_watch(loomp_loop *loop, struct lp_io *io)
     if (io->what == LP_IO_SLEEP) {
         io->when_ns = io->seconds > 0 ? lp_clock_deadline_ns(io->seconds) : 0;
     }
-    lp_watch_start(loop, &io->watch); /* the operation may be gone from here on */
+    lp_watch_init(&io->watch, loop);
+}
+
+void lp_io_watch(struct lp_io *io)
+{
+    lp_watch_start(&io->watch); /* the operation may be gone from here on */
 }
 
 void lp_io_start(loomp_runtime *runtime, loomp_loop *loop, struct lp_io *io)
@@ -443,7 +451,8 @@ void lp_io_start(loomp_runtime *runtime, loomp_loop *loop, struct lp_io *io)
         io->file = FILE_WITHOUT_POOL; /* no thread: a loop says so, since nothing ends in here */
         io->error = (uint8_t)-err;
     }
-    lp_io_watch(loop ? loop : runtime->first_loop, io);
+    lp_io_bind(loop ? loop : runtime->first_loop, io);
+    lp_io_watch(io);
 }
 
 void lp_io_cancel(struct lp_io *io)

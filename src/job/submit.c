@@ -77,13 +77,13 @@ static int accept(bool untracked)
     return err;
 }
 
-/* Everything the job holds until finish, but the queue. keeper: of the deadline; NULL: the home. */
-static int claim(loomp_runtime *runtime, loomp_job *job, loomp_pool *pool, uint32_t state,
-                 loomp_loop *keeper)
+/* Everything the job holds until finish, but the queue. keeper: of the deadline; NULL: the home. The job
+ * is ENTERING then, and nobody else looks at its words, until the caller has set the state. */
+static int claim(loomp_runtime *runtime, loomp_job *job, loomp_pool *pool, loomp_loop *keeper)
 {
     struct lp_job_words *words = lp_job_words(job);
     uint32_t idle = LOOMP_JOB_IDLE;
-    if (!atomic_compare_exchange_strong_explicit(&words->state, &idle, state,
+    if (!atomic_compare_exchange_strong_explicit(&words->state, &idle, LP_JOB_ENTERING,
                                                  memory_order_acquire, memory_order_relaxed)) {
         return lp_fail(-EBUSY, "loomp_submit: the job is under way already");
     }
@@ -129,6 +129,13 @@ static void unclaim(loomp_job *job)
         lp_loop_settle(words->home);
     }
     lp_job_set_state(words, LOOMP_JOB_IDLE);
+}
+
+/* From here on it may be cancelled: first without a place in a queue, which it may never get. */
+static void show_queued(struct lp_job_words *words)
+{
+    *lp_job_ticket(words) = (struct lp_ticket){NULL, LP_NO_POSITION};
+    lp_job_set_state(words, LOOMP_JOB_QUEUED);
 }
 
 /* Puts a claimed job into its queue; false if that is full. What it returns true for may be gone. */
@@ -211,8 +218,8 @@ static int hand_over(loomp_runtime *runtime, loomp_job *job, loomp_pool *pool)
     }
     bool is_inline = false;
     struct lp_placed placed = {.site = NULL};
+    show_queued(words);
     if (job->site) {
-        *lp_job_ticket(words) = (struct lp_ticket){NULL, LP_NO_POSITION}; /* it may never wait */
         is_inline = lp_job_place(job, pool, false);
         placed = words->placed;
     }
@@ -264,7 +271,7 @@ static int enqueue(loomp_runtime *runtime, loomp_job *job, loomp_pool *pool)
     if (err) {
         return err;
     }
-    err = claim(runtime, job, pool, LOOMP_JOB_QUEUED, NULL);
+    err = claim(runtime, job, pool, NULL);
     if (err) {
         return err;
     }
@@ -372,7 +379,7 @@ static int watch_io(loomp_runtime *runtime, loomp_job *job, loomp_pool *pool,
                     const struct lp_io *io, loomp_loop *loop)
 {
     struct lp_job_words *words = lp_job_words(job);
-    int err = claim(runtime, job, pool, LOOMP_JOB_RUNNING, loop);
+    int err = claim(runtime, job, pool, loop);
     if (err) {
         return err;
     }
@@ -387,7 +394,9 @@ static int watch_io(loomp_runtime *runtime, loomp_job *job, loomp_pool *pool,
         deadline->alarm.ring = ring_for_io;
         lp_deadline_begin(deadline, job->deadline_s);
     }
-    lp_io_watch(loop, &words->io); /* the job may be gone from here on */
+    lp_io_bind(loop, &words->io);
+    lp_job_set_state(words, LOOMP_JOB_RUNNING); /* from here on it may be cancelled */
+    lp_io_watch(&words->io); /* the job may be gone from here on */
     if (deadline) {
         lp_deadline_set(deadline);
     }
@@ -416,7 +425,7 @@ static int queue_io(loomp_runtime *runtime, loomp_job *job, loomp_pool *pool,
                     const struct lp_io *io)
 {
     struct lp_job_words *words = lp_job_words(job);
-    int err = claim(runtime, job, pool, LOOMP_JOB_QUEUED, NULL);
+    int err = claim(runtime, job, pool, NULL);
     if (err) {
         return err;
     }
@@ -425,6 +434,7 @@ static int queue_io(loomp_runtime *runtime, loomp_job *job, loomp_pool *pool,
     words->kind = LOOMP_SERIAL;
     words->io = *io;
     words->io.is_unwanted = is_io_unwanted;
+    show_queued(words);
     if (deadline) {
         lp_deadline_begin(deadline, job->deadline_s);
     }
@@ -542,7 +552,7 @@ static int wait_to_start(loomp_group *group, loomp_job *job)
     }
     err = prepare(pool, job);
     if (!err) {
-        err = claim(runtime, job, pool, LP_JOB_PENDING, NULL);
+        err = claim(runtime, job, pool, NULL);
     }
     if (err) {
         lp_pool_leave(pool, 2);
@@ -552,6 +562,7 @@ static int wait_to_start(loomp_group *group, loomp_job *job)
     loomp_group *own = words->group;
     struct lp_waiter *waiter = &words->after;
     *waiter = (struct lp_waiter){.wake = start_after, .kind = LP_WAITER_PENDING};
+    lp_job_set_state(words, LP_JOB_PENDING);
     if (own) {
         lp_group_join(own); /* ours, as in hand_over */
         words->nest = (struct lp_nest){.to = group};

@@ -97,6 +97,9 @@ static struct queue *queue_of(struct lp_watcher *watcher, const struct lp_watch 
 /* Makes room for a descriptor. */
 static bool has_spot(struct lp_watcher *watcher, int fd)
 {
+    if (fd < 0) {
+        return false;
+    }
     if (fd < watcher->spot_count) {
         return true;
     }
@@ -428,7 +431,7 @@ static void begin(struct lp_item *item)
 
 _Static_assert(offsetof(struct lp_watch, item) == 0, "begin finds the watch by its item");
 
-void lp_watch_start(loomp_loop *loop, struct lp_watch *watch)
+void lp_watch_init(struct lp_watch *watch, loomp_loop *loop)
 {
     watch->item.run = begin;
     watch->loop = loop;
@@ -437,7 +440,11 @@ void lp_watch_start(loomp_loop *loop, struct lp_watch *watch)
     watch->doom = 0;
     atomic_init(&watch->state, 0);
     lp_loop_expect(loop);
-    lp_loop_push(loop, &watch->item); /* the watch may be gone from here on */
+}
+
+void lp_watch_start(struct lp_watch *watch)
+{
+    lp_loop_push(watch->loop, &watch->item); /* the watch may be gone from here on */
 }
 
 /* ---- asking -------------------------------------------------------------------------------------- */

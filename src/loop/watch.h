@@ -61,9 +61,13 @@ struct lp_watch {
     int fd;            /* that it waits for; -1: none. Set as waits_for */
 };
 
-/* Hands a watch, with ops, waits_for and fd set, to a loop, which tries it soon. Any thread; never
- * fails, allocates nothing. The watch may be gone when this returns. */
-void lp_watch_start(loomp_loop *loop, struct lp_watch *watch);
+/* Prepares a watch, with ops, waits_for and fd set, for a loop; lp_watch_cancel may come from then on.
+ * To be followed by the start. */
+void lp_watch_init(struct lp_watch *watch, loomp_loop *loop);
+
+/* Hands it to its loop, which tries it soon. Any thread; never fails, allocates nothing. The watch may be
+ * gone when this returns. */
+void lp_watch_start(struct lp_watch *watch);
 
 /* In attempt: it is tried at that time (of lp_clock_ns), and not before. 0 or -ENOMEM. */
 int lp_watch_at(struct lp_watch *watch, uint64_t when_ns);

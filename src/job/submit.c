@@ -15,46 +15,61 @@
 #include <errno.h>
 #include <math.h>
 
-static int check_fields(const loomp_runtime *runtime, const loomp_job *job)
+/* What every job has. call: who says what is wrong. */
+static int check_common(const char *call, const loomp_runtime *runtime, const loomp_job *job)
 {
     if (!runtime || !job) {
-        return lp_fail(-EINVAL, "loomp_submit: the %s is NULL", runtime ? "job" : "runtime");
-    }
-    if (job->kind > LOOMP_GANG) {
-        return lp_fail(-EINVAL, "loomp_submit: job.kind is %u, not LOOMP_SERIAL, _TASKS or _GANG",
-                       job->kind);
+        return lp_fail(-EINVAL, "%s: the %s is NULL", call, runtime ? "job" : "runtime");
     }
     if (job->priority < LOOMP_LOW || job->priority > LOOMP_HIGH) {
-        return lp_fail(-EINVAL, "loomp_submit: job.priority is %d, not LOOMP_LOW, _NORMAL or _HIGH",
+        return lp_fail(-EINVAL, "%s: job.priority is %d, not LOOMP_LOW, _NORMAL or _HIGH", call,
                        job->priority);
     }
     if (job->group && !job->group->runtime_) {
-        return lp_fail(-EINVAL, "loomp_submit: job.group is not initialised (loomp_group_init)");
+        return lp_fail(-EINVAL, "%s: job.group is not initialised (loomp_group_init)", call);
     }
     if (job->group && job->group->flags & ~LOOMP_GROUP_CANCEL_ON_ERROR) {
-        return lp_fail(-EINVAL, "loomp_submit: the flags of job.group have unknown bits 0x%x",
+        return lp_fail(-EINVAL, "%s: the flags of job.group have unknown bits 0x%x", call,
                        job->group->flags & ~LOOMP_GROUP_CANCEL_ON_ERROR);
     }
-    if (job->hint > LOOMP_HINT_HIGH) {
-        return lp_fail(-EINVAL, "loomp_submit: job.hint is %u, not LOOMP_HINT_UNKNOWN, _LOW, "
-                                "_MEDIUM or _HIGH",
-                       job->hint);
-    }
     if (isnan(job->deadline_s)) {
-        return lp_fail(-EINVAL, "loomp_submit: job.deadline_s is not a number");
+        return lp_fail(-EINVAL, "%s: job.deadline_s is not a number", call);
     }
     uint32_t known = LOOMP_MAY_WAIT | LOOMP_UNTRACKED | LOOMP_FP_ENV | LOOMP_FIFO | LOOMP_IF_OK;
     if (job->flags & ~known) {
-        return lp_fail(-EINVAL, "loomp_submit: job.flags has unknown bits 0x%x",
-                       job->flags & ~known);
+        return lp_fail(-EINVAL, "%s: job.flags has unknown bits 0x%x", call, job->flags & ~known);
     }
     return 0;
 }
 
 static int check(const loomp_runtime *runtime, const loomp_job *job)
 {
-    int err = check_fields(runtime, job);
-    return err || job->work ? err : lp_fail(-EINVAL, "loomp_submit: job.work is NULL");
+    int err = check_common("loomp_submit", runtime, job);
+    if (err) {
+        return err;
+    }
+    if (job->kind > LOOMP_GANG) {
+        return lp_fail(-EINVAL, "loomp_submit: job.kind is %u, not LOOMP_SERIAL, _TASKS or _GANG",
+                       job->kind);
+    }
+    if (job->hint > LOOMP_HINT_HIGH) {
+        return lp_fail(-EINVAL, "loomp_submit: job.hint is %u, not LOOMP_HINT_UNKNOWN, _LOW, "
+                                "_MEDIUM or _HIGH",
+                       job->hint);
+    }
+    return job->work ? 0 : lp_fail(-EINVAL, "loomp_submit: job.work is NULL");
+}
+
+static int check_io(const loomp_runtime *runtime, const loomp_job *job, const struct lp_io *io)
+{
+    static const char *const calls[] = {
+        [LP_IO_READ] = "loomp_io_read",       [LP_IO_READ_ALL] = "loomp_io_read_all",
+        [LP_IO_WRITE] = "loomp_io_write",     [LP_IO_READY] = "loomp_io_ready",
+        [LP_IO_ACCEPT] = "loomp_io_accept",   [LP_IO_SLEEP] = "loomp_io_sleep",
+        [LP_IO_CHILD] = "loomp_io_child",     [LP_IO_CALL] = "loomp_io_call",
+    };
+    int err = check_common(calls[io->what], runtime, job);
+    return err || !job->work ? err : lp_fail(-EINVAL, "%s: job.work is not NULL", calls[io->what]);
 }
 
 /* Makes its site known; with the gate passed, since it may take a lock. */
@@ -431,7 +446,7 @@ static int queue_io(loomp_runtime *runtime, loomp_job *job, loomp_pool *pool,
     }
     struct lp_deadline *deadline = words->deadline;
     loomp_group *group = words->group;
-    words->kind = LOOMP_SERIAL;
+    words->kind = LOOMP_SERIAL; /* whatever the job says */
     words->io = *io;
     words->io.is_unwanted = is_io_unwanted;
     show_queued(words);
@@ -460,10 +475,7 @@ static int queue_io(loomp_runtime *runtime, loomp_job *job, loomp_pool *pool,
 int lp_job_submit_io(loomp_runtime *runtime, loomp_job *job, const struct lp_io *io,
                      loomp_loop *loop)
 {
-    int err = check_fields(runtime, job);
-    if (!err && job->work) {
-        err = lp_fail(-EINVAL, "job.work of a job that is I/O is not NULL");
-    }
+    int err = check_io(runtime, job, io);
     if (err) {
         return err;
     }

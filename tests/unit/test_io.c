@@ -520,7 +520,7 @@ TEST(what_is_wrong_with_a_call_is_refused)
     CHECK(loomp_io_call(runtime, IO, NULL, return_seven, NULL) == -EINVAL);
     io_init(&io, loop)->job.work = recorded_work;
     CHECK(loomp_io_sleep(runtime, &io.job, 0) == -EINVAL);
-    CHECK_TEXT(loomp_error(), "job.work of a job that is I/O is not NULL");
+    CHECK_TEXT(loomp_error(), "loomp_io_sleep: job.work is not NULL");
     end();
     CHECK(loomp_io_sleep(runtime, IO, 0) == -ESHUTDOWN);
 }

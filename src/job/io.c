@@ -109,6 +109,12 @@ static ssize_t call_socket(const struct lp_io *io, void *at, size_t bytes)
     return count < 0 ? -errno : count;
 }
 
+/* Where the rest begins. No buffer is right for no bytes. */
+static void *rest_of(const struct lp_io *io)
+{
+    return io->moved ? (char *)io->buffer + io->moved : io->buffer;
+}
+
 /* Of what a loop cannot call: not so much at once that a pipe which takes anything could block. */
 static size_t piece_of(const struct lp_io *io)
 {
@@ -187,7 +193,7 @@ static int64_t move(struct lp_io *io)
     uint64_t from = io->moved;
     do {
         uint64_t left = io->bytes - io->moved;
-        ssize_t count = call_once(io, (char *)io->buffer + io->moved,
+        ssize_t count = call_once(io, rest_of(io),
                                   left < PIECE_BYTES ? left : PIECE_BYTES);
         if (count == LP_WATCH_BLOCKS) {
             return count;
@@ -225,7 +231,7 @@ int64_t lp_io_perform(struct lp_io *io)
         bool at_once = io->what == LP_IO_READ || left < POOL_PIECE_BYTES;
         ssize_t count;
         do {
-            count = call(io, (char *)io->buffer + io->moved, at_once ? left : POOL_PIECE_BYTES, 0);
+            count = call(io, rest_of(io), at_once ? left : POOL_PIECE_BYTES, 0);
         } while (count == -EINTR);
         if (count < 0) {
             return result_of(io, count);
@@ -445,7 +451,7 @@ static void run_errand(struct errand *errand)
     struct lp_io *io = errand->io;
     errand->result = io->what == LP_IO_ACCEPT
                          ? call_accept(io)
-                         : call(io, (char *)io->buffer + io->moved, piece_of(io), 0);
+                         : call(io, rest_of(io), piece_of(io), 0);
     errand->item.run = evaluate;
     lp_loop_push(io->watch.loop, &errand->item); /* the operation may be gone from here on */
 }

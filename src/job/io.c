@@ -119,7 +119,9 @@ static void *rest_of(const struct lp_io *io)
 static size_t piece_of(const struct lp_io *io)
 {
     uint64_t left = io->bytes - io->moved;
-    uint64_t most = io->what != LP_IO_WRITE ? PIECE_BYTES : is_pipe(io) ? PIPE_BUF : POOL_PIECE_BYTES;
+    uint64_t most = io->what != LP_IO_WRITE ? PIECE_BYTES
+                    : is_pipe(io)           ? PIPE_BUF
+                                            : POOL_PIECE_BYTES;
     return left < most ? left : most;
 }
 

@@ -75,7 +75,7 @@ struct lp_watcher {
     struct queue timed;
     uint64_t until_ns;   /* of lp_now_ns: then others get their turn */
     struct lp_item turn; /* on the loop's stack while the list is not empty */
-    int goes_on, goes_on_last; /* those for which there is more to be done, in the order of their turns */
+    int goes_on, goes_on_last; /* for which there is more to be done, in the order of turns */
     /* Set by who wants its watches to be asked (release), who then wakes the loop; taken back by the
      * loop (acquire) before it asks. */
     _Atomic uint32_t called;
@@ -118,8 +118,9 @@ static unsigned index_of(const struct lp_watch *watch)
 
 static struct queue *queue_of(struct lp_watcher *watcher, const struct lp_watch *watch)
 {
-    return watch->waits_for == LP_WATCH_TIME ? &watcher->timed
-                                             : &spot_of(watcher, watch->fd)->queues[index_of(watch)];
+    return watch->waits_for == LP_WATCH_TIME
+               ? &watcher->timed
+               : &spot_of(watcher, watch->fd)->queues[index_of(watch)];
 }
 
 /* Makes room for a descriptor. */

@@ -798,7 +798,8 @@ TEST(readers_of_one_named_pipe_do_not_block_their_loops)
     for (int i = 0; i < ROUNDS; i++) {
         struct io_job first, second;
         char bytes[2];
-        CHECK(loomp_io_read(runtime, &io_init(&first, loop)->job, fd, bytes, 1, LOOMP_IO_HERE) == 0);
+        CHECK(loomp_io_read(runtime, &io_init(&first, loop)->job, fd, bytes, 1,
+                            LOOMP_IO_HERE) == 0);
         CHECK(loomp_io_read(runtime, &io_init(&second, loop)->job, copy, bytes + 1, 1,
                             LOOMP_IO_HERE) == 0);
         CHECK(write(fd, "1", 1) == 1);

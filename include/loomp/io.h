@@ -6,7 +6,7 @@
  * job.work is NULL. job.done gets the result as its status: what each function says, or a negative
  * errno value; the group's status becomes that only if it is negative. job.home, group, data and
  * LOOMP_UNTRACKED mean what they always do; a deadline_s ends the operation with -ETIMEDOUT when
- * that time is over, though it has begun (but for files that a thread is reading or writing); kind,
+ * that time is over, though it has begun (but not while a thread makes a call for it, see below); kind,
  * width, site and hint mean nothing here. To start one behind other jobs, submit it in a done or a
  * notification.
  *
@@ -15,8 +15,10 @@
  *
  * Regular files and block devices are read and written by threads of the pool `blocking`; all else
  * waits until the descriptor is ready on a loop: the job's home, or the runtime's first. The
- * descriptor's mode does not matter: O_NONBLOCK is not set, and blocking ones do not block a loop,
- * unless they are terminals, listeners or, before Linux 6.5, pipes that others read too. Buffers and
+ * descriptor's mode does not matter: O_NONBLOCK is not set, and blocking ones do not block a loop. Some
+ * can only be called in a way that may block: terminals, pipes that were opened by name, eventfds and
+ * the like, and listeners, all in blocking mode. When those are ready a thread of the pool `blocking`
+ * makes the call, which nothing ends early; with O_NONBLOCK they do without. Buffers and
  * descriptors are the caller's and have to stay until done begins. Several operations on one
  * descriptor, in one direction and on one loop, end in the order of their submission; on regular
  * files they may overtake each other.
@@ -43,8 +45,9 @@ extern "C" {
 int loomp_io_read(loomp_runtime *runtime, loomp_job *job, int fd, void *buffer, size_t bytes,
                   off_t offset);
 
-/* Reads until all is there or the end has come. Status: bytes read. After an error or a cancellation
- * that comes later than the first bytes: those bytes; the next read tells. */
+/* Reads until all is there or the end has come. Status: bytes read. After a cancellation or a deadline
+ * that comes later than the first bytes: those bytes. After an error: those bytes, and the next read
+ * tells; but of sockets, which tell it once, the error, and how much was read is not known. */
 int loomp_io_read_all(loomp_runtime *runtime, loomp_job *job, int fd, void *buffer, size_t bytes,
                       off_t offset);
 

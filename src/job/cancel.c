@@ -104,5 +104,7 @@ int loomp_job_state(const loomp_job *job)
     }
     uint32_t state = atomic_load_explicit(&lp_job_words((loomp_job *)(uintptr_t)job)->state,
                                           memory_order_acquire);
-    return state == LP_JOB_PENDING ? LOOMP_JOB_QUEUED : (int)state;
+    return state == LP_JOB_PENDING    ? LOOMP_JOB_QUEUED
+           : state == LP_JOB_ENTERING ? LOOMP_JOB_IDLE
+                                      : (int)state;
 }

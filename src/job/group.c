@@ -183,7 +183,8 @@ void lp_group_leave(loomp_group *group, int32_t status)
         next = with_status(word, status) - 1;
     } while (!atomic_compare_exchange_weak_explicit(&words->word, &word, next,
                                                     memory_order_acq_rel, memory_order_relaxed));
-    if (cancels && next & HAS_IO && next & COUNT_MASK) {
+    /* The first error cancels; later ones, as of those that this ends, change nothing. */
+    if (cancels && !status_in(word) && next & HAS_IO && next & COUNT_MASK) {
         lp_ios_reconsider();
     }
 }

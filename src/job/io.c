@@ -4,11 +4,13 @@
  * operation's loop, or on a thread of that pool.
  *
  * A loop must not block, whatever the mode of the descriptor is. Sockets can be asked for that call by
- * call; so can most files (RWF_NOWAIT). For the others a look with poll() goes before each call, and a
- * write is so short that one which begins does not block. */
+ * call; so can most files (RWF_NOWAIT). Of the others, and of listeners in blocking mode, poll() says
+ * when a call is worth while, but not that all of it goes through: so the loop waits for that, and a
+ * thread of the pool `blocking` makes the call. */
 #include "job/io.h"
 
 #include "base/clock.h"
+#include "base/object_pool.h"
 #include "base/self.h"
 #include "job/engine.h"
 #include "loop/loop.h"
@@ -30,18 +32,29 @@
 #include <unistd.h>
 
 /* lp_io.file */
-enum { FILE_OTHER = 0, FILE_PIPE, FILE_SOCKET, FILE_ON_POOL, FILE_WITHOUT_POOL };
+enum {
+    FILE_OTHER = 0,
+    FILE_PIPE,
+    FILE_SOCKET,
+    FILE_ON_POOL,
+    FILE_WITHOUT_POOL,
+    KNOWS_NO_HASTE = 1 << 7 /* with one of them: it has no RWF_NOWAIT */
+};
 
 enum {
     PIECE_BYTES = 1 << 20,      /* on a loop, before others get their turn */
     AT_ONCE_BYTES = 64 << 10,   /* of a file, that the submitter copies itself */
-    POOL_PIECE_BYTES = 8 << 20, /* on the pool, before it looks whether anybody wants the rest */
-    CAREFUL_BYTES = 64          /* that a terminal takes without blocking, if it takes any */
+    POOL_PIECE_BYTES = 8 << 20  /* on the pool, before it looks whether anybody wants the rest */
 };
 
 static bool moves_bytes(const struct lp_io *io)
 {
     return io->what <= LP_IO_WRITE;
+}
+
+static bool is_pipe(const struct lp_io *io)
+{
+    return (io->file & ~KNOWS_NO_HASTE) == FILE_PIPE;
 }
 
 static struct lp_io *io_of(struct lp_watch *watch)
@@ -54,6 +67,13 @@ _Static_assert(offsetof(struct lp_io, watch) == 0, "io_of finds the operation by
 static int64_t result_of(const struct lp_io *io, int64_t error)
 {
     return io->moved ? (int64_t)io->moved : error;
+}
+
+/* It has failed. A socket tells an error once, so that bytes in its place would look like a clean end to
+ * who then reads on; writing fails again. */
+static int64_t result_of_failure(const struct lp_io *io, int64_t error)
+{
+    return io->file == FILE_SOCKET && io->what == LP_IO_READ_ALL ? error : result_of(io, error);
 }
 
 /* ---- one call ------------------------------------------------------------------------------------ */
@@ -89,7 +109,24 @@ static ssize_t call_socket(const struct lp_io *io, void *at, size_t bytes)
     return count < 0 ? -errno : count;
 }
 
-static ssize_t call_file(const struct lp_io *io, void *at, size_t bytes)
+/* Where the rest begins. No buffer is right for no bytes. */
+static void *rest_of(const struct lp_io *io)
+{
+    return io->moved ? (char *)io->buffer + io->moved : io->buffer;
+}
+
+/* Of what a loop cannot call: not so much at once that a pipe which takes anything could block. */
+static size_t piece_of(const struct lp_io *io)
+{
+    uint64_t left = io->bytes - io->moved;
+    uint64_t most = io->what != LP_IO_WRITE ? PIECE_BYTES
+                    : is_pipe(io)           ? PIPE_BUF
+                                            : POOL_PIECE_BYTES;
+    return left < most ? left : most;
+}
+
+/* Also LP_WATCH_BLOCKS. */
+static ssize_t call_file(struct lp_io *io, void *at, size_t bytes)
 {
     int mode = fcntl(io->fd, F_GETFL);
     if (mode < 0) {
@@ -98,21 +135,20 @@ static ssize_t call_file(const struct lp_io *io, void *at, size_t bytes)
     if (mode & O_NONBLOCK) {
         return call(io, at, bytes, 0);
     }
-    ssize_t count = call(io, at, bytes, RWF_NOWAIT);
-    if (count != -EOPNOTSUPP) {
-        return count;
+    if (!(io->file & KNOWS_NO_HASTE)) {
+        ssize_t count = call(io, at, bytes, RWF_NOWAIT);
+        if (count != -EOPNOTSUPP) {
+            return count;
+        }
+        io->file |= KNOWS_NO_HASTE;
     }
-    if (!is_ready(io, io->what == LP_IO_WRITE ? POLLOUT : POLLIN)) {
-        return -EAGAIN;
-    }
-    size_t most = io->what != LP_IO_WRITE ? bytes : io->file == FILE_PIPE ? PIPE_BUF : CAREFUL_BYTES;
-    return call(io, at, bytes < most ? bytes : most, 0);
+    return is_ready(io, io->what == LP_IO_WRITE ? POLLOUT : POLLIN) ? LP_WATCH_BLOCKS : -EAGAIN;
 }
 
 /* A pipe that nobody reads sends a signal to the thread, and there is no flag against that. loomp's own
  * threads block all signals for ever; one of the application's, whose loop is attached, must not find
  * it when its mask is restored. */
-static ssize_t write_to_pipe(const struct lp_io *io, void *at, size_t bytes)
+static ssize_t write_to_pipe(struct lp_io *io, void *at, size_t bytes)
 {
     sigset_t signal, mask, pending;
     sigemptyset(&signal);
@@ -128,12 +164,12 @@ static ssize_t write_to_pipe(const struct lp_io *io, void *at, size_t bytes)
     return count;
 }
 
-static ssize_t call_once(const struct lp_io *io, void *at, size_t bytes)
+static ssize_t call_once(struct lp_io *io, void *at, size_t bytes)
 {
     if (io->file == FILE_SOCKET) {
         return call_socket(io, at, bytes);
     }
-    return io->file == FILE_PIPE && io->what == LP_IO_WRITE && lp_loop_is_attached(lp_self.loop)
+    return is_pipe(io) && io->what == LP_IO_WRITE && lp_loop_is_attached(lp_self.loop)
                ? write_to_pipe(io, at, bytes)
                : call_file(io, at, bytes);
 }
@@ -159,13 +195,16 @@ static int64_t move(struct lp_io *io)
     uint64_t from = io->moved;
     do {
         uint64_t left = io->bytes - io->moved;
-        ssize_t count = call_once(io, (char *)io->buffer + io->moved,
+        ssize_t count = call_once(io, rest_of(io),
                                   left < PIECE_BYTES ? left : PIECE_BYTES);
+        if (count == LP_WATCH_BLOCKS) {
+            return count;
+        }
         if (is_again((int)-count)) {
             return LP_WATCH_AGAIN;
         }
         if (count < 0 && count != -EINTR) {
-            return result_of(io, count);
+            return result_of_failure(io, count);
         }
         if (count >= 0 && is_complete(io, (size_t)count)) {
             return (int64_t)io->moved;
@@ -194,7 +233,7 @@ int64_t lp_io_perform(struct lp_io *io)
         bool at_once = io->what == LP_IO_READ || left < POOL_PIECE_BYTES;
         ssize_t count;
         do {
-            count = call(io, (char *)io->buffer + io->moved, at_once ? left : POOL_PIECE_BYTES, 0);
+            count = call(io, rest_of(io), at_once ? left : POOL_PIECE_BYTES, 0);
         } while (count == -EINTR);
         if (count < 0) {
             return result_of(io, count);
@@ -214,6 +253,9 @@ static int64_t look(const struct lp_io *io)
         .events = (short)((io->events & LOOMP_IO_READABLE ? POLLIN : 0) |
                           (io->events & LOOMP_IO_WRITABLE ? POLLOUT : 0)),
     };
+    if (io->fd < 0) {
+        return -EBADF; /* poll() passes over those */
+    }
     int count = poll(&poll_fd, 1, 0);
     if (count <= 0) {
         return count < 0 && errno != EINTR ? -errno : LP_WATCH_AGAIN;
@@ -239,24 +281,24 @@ static int64_t check_listener(const struct lp_io *io)
     return listens ? LP_WATCH_AGAIN : -EINVAL;
 }
 
+/* A descriptor, or a negative errno value. */
+static int call_accept(const struct lp_io *io)
+{
+    int fd;
+    do {
+        fd = accept4(io->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    } while (fd < 0 && (errno == EINTR || errno == ECONNABORTED));
+    return fd < 0 ? -errno : fd;
+}
+
 static int64_t accept_one(const struct lp_io *io)
 {
-    for (;;) {
-        int mode = fcntl(io->fd, F_GETFL);
-        if (mode >= 0 && !(mode & O_NONBLOCK) && !is_ready(io, POLLIN)) {
-            return check_listener(io);
-        }
-        int fd = accept4(io->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (fd >= 0) {
-            return fd;
-        }
-        if (is_again(errno)) {
-            return LP_WATCH_AGAIN;
-        }
-        if (errno != EINTR && errno != ECONNABORTED) {
-            return -errno;
-        }
+    int mode = fcntl(io->fd, F_GETFL);
+    if (mode >= 0 && !(mode & O_NONBLOCK)) {
+        return is_ready(io, POLLIN) ? LP_WATCH_BLOCKS : check_listener(io);
     }
+    int fd = call_accept(io);
+    return is_again(-fd) ? LP_WATCH_AGAIN : fd;
 }
 
 static int64_t sleep_until(struct lp_io *io)
@@ -345,7 +387,9 @@ static void ended(struct lp_watch *watch, int64_t result)
     io->finished(io, result); /* the operation may be gone from here on */
 }
 
-static const struct lp_watch_ops ops = {attempt, is_unwanted, give_up, ended};
+static int send_away(struct lp_watch *watch);
+
+static const struct lp_watch_ops ops = {attempt, send_away, is_unwanted, give_up, ended};
 
 static uint8_t waits_for(const struct lp_io *io)
 {
@@ -366,10 +410,53 @@ static uint8_t waits_for(const struct lp_io *io)
 
 /* ---- on the pool --------------------------------------------------------------------------------- */
 
-/* Operations without a job are told from jobs, in the pool's queues, by the lowest bit. */
+/* Operations without a job are told from jobs, in the pool's queues, by the lowest bit; errands for an
+ * operation that waits on a loop by the next one too. */
 #define IO_BIT ((uintptr_t)1)
+#define ERRAND_BIT ((uintptr_t)2)
 
-_Static_assert(_Alignof(struct lp_io) > IO_BIT && _Alignof(loomp_job) > IO_BIT, "the bit is free");
+_Static_assert(_Alignof(struct lp_io) > ERRAND_BIT && _Alignof(loomp_job) > ERRAND_BIT,
+               "the bits are free");
+
+/* One call, which a thread of the pool makes and the operation's loop then evaluates. Until that has it
+ * back, only that thread touches the operation. */
+struct errand {
+    union {
+        struct lp_overflow_link late;
+        struct lp_item item; /* on its way back */
+    };
+    struct lp_io *io;
+    int64_t result; /* of the call */
+};
+
+_Static_assert(sizeof(struct errand) <= LP_OBJECT_BYTES, "an errand is an object of the pool");
+
+/* On the loop. */
+static void evaluate(struct lp_item *item)
+{
+    struct errand *errand = (struct errand *)(void *)item;
+    struct lp_io *io = errand->io;
+    int64_t result = errand->result;
+    lp_object_give(errand);
+    if (result == -EINTR || is_again((int)-result)) {
+        result = LP_WATCH_AGAIN;
+    } else if (moves_bytes(io)) {
+        result = result < 0                          ? result_of_failure(io, result)
+                 : is_complete(io, (size_t)result) ? (int64_t)io->moved
+                                                     : LP_WATCH_MORE;
+    }
+    lp_watch_return(&io->watch, result); /* the operation may be gone from here on */
+}
+
+static void run_errand(struct errand *errand)
+{
+    struct lp_io *io = errand->io;
+    errand->result = io->what == LP_IO_ACCEPT
+                         ? call_accept(io)
+                         : call(io, rest_of(io), piece_of(io), 0);
+    errand->item.run = evaluate;
+    lp_loop_push(io->watch.loop, &errand->item); /* the operation may be gone from here on */
+}
 
 bool lp_is_io(const void *item)
 {
@@ -378,20 +465,36 @@ bool lp_is_io(const void *item)
 
 void lp_io_run(void *item)
 {
+    if ((uintptr_t)item & ERRAND_BIT) {
+        run_errand((struct errand *)((uintptr_t)item - (IO_BIT | ERRAND_BIT)));
+        return;
+    }
     struct lp_io *io = (struct lp_io *)((uintptr_t)item - IO_BIT);
     bool wished = atomic_load_explicit(&io->cancelled, memory_order_relaxed);
     io->finished(io, wished ? -ECANCELED : lp_io_perform(io)); /* it may be gone from here on */
 }
 
-static void start_on_pool(struct loomp_pool *pool, struct lp_io *io)
+/* What the item is of may be gone when this returns. */
+static void start_on_pool(struct loomp_pool *pool, void *item, struct lp_overflow_link *late)
 {
-    void *item = (void *)((uintptr_t)io | IO_BIT);
     struct lp_ticket ticket = {NULL, LP_NO_POSITION}; /* nobody withdraws it */
     if (!lp_pool_push_serial(pool, LOOMP_NORMAL, item, NULL, true, &ticket)) {
-        lp_overflow_put(&pool->late_serial, &io->late, item, NULL);
+        lp_overflow_put(&pool->late_serial, late, item, NULL);
     }
-    /* The operation may be gone from here on. */
     lp_teams_wake_for_serial(pool);
+}
+
+static int send_away(struct lp_watch *watch)
+{
+    struct loomp_pool *pool = lp_loop_runtime(watch->loop)->blocking;
+    int err = lp_blocking_team_prepare(pool);
+    struct errand *errand = err ? NULL : lp_object_take();
+    if (!errand) {
+        return err ? err : -ENOMEM;
+    }
+    errand->io = io_of(watch);
+    start_on_pool(pool, (void *)((uintptr_t)errand | IO_BIT | ERRAND_BIT), &errand->late);
+    return 0;
 }
 
 /* ---- any thread ---------------------------------------------------------------------------------- */
@@ -417,7 +520,7 @@ bool lp_io_is_for_pool(const struct lp_io *io)
     return io->file == FILE_ON_POOL;
 }
 
-void lp_io_watch(loomp_loop *loop, struct lp_io *io)
+void lp_io_bind(loomp_loop *loop, struct lp_io *io)
 {
     io->watch.ops = &ops;
     io->watch.waits_for = waits_for(io);
@@ -426,7 +529,12 @@ void lp_io_watch(loomp_loop *loop, struct lp_io *io)
     if (io->what == LP_IO_SLEEP) {
         io->when_ns = io->seconds > 0 ? lp_clock_deadline_ns(io->seconds) : 0;
     }
-    lp_watch_start(loop, &io->watch); /* the operation may be gone from here on */
+    lp_watch_init(&io->watch, loop);
+}
+
+void lp_io_watch(struct lp_io *io)
+{
+    lp_watch_start(&io->watch); /* the operation may be gone from here on */
 }
 
 void lp_io_start(loomp_runtime *runtime, loomp_loop *loop, struct lp_io *io)
@@ -437,13 +545,14 @@ void lp_io_start(loomp_runtime *runtime, loomp_loop *loop, struct lp_io *io)
         atomic_init(&io->cancelled, 0);
         int err = lp_blocking_team_prepare(runtime->blocking);
         if (!err) {
-            start_on_pool(runtime->blocking, io);
+            start_on_pool(runtime->blocking, (void *)((uintptr_t)io | IO_BIT), &io->late);
             return;
         }
         io->file = FILE_WITHOUT_POOL; /* no thread: a loop says so, since nothing ends in here */
         io->error = (uint8_t)-err;
     }
-    lp_io_watch(loop ? loop : runtime->first_loop, io);
+    lp_io_bind(loop ? loop : runtime->first_loop, io);
+    lp_io_watch(io);
 }
 
 void lp_io_cancel(struct lp_io *io)

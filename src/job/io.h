@@ -88,8 +88,10 @@ void lp_ios_reconsider(void);
 void lp_io_classify(struct lp_io *io);
 bool lp_io_is_for_pool(const struct lp_io *io);
 
-/* Begins it on a loop, classified and not for the pool, as lp_io_start does. */
-void lp_io_watch(loomp_loop *loop, struct lp_io *io);
+/* Begins it on a loop, classified and not for the pool, as lp_io_start does: first all that
+ * lp_io_cancel needs, which then may come at any time; then the loop gets it. */
+void lp_io_bind(loomp_loop *loop, struct lp_io *io);
+void lp_io_watch(struct lp_io *io);
 
 /* The result of one for the pool that needs none of its threads: a short read of what is in the page
  * cache; else LP_WATCH_AGAIN. A hand-over costs many times what that does (doc/guide/io.md). */

@@ -22,15 +22,16 @@
 /* A job's private words.
  *
  *   from     to       by                                   with
- *   IDLE     QUEUED   the submitter                         compare-exchange (-EBUSY if it fails)
+ *   IDLE     ENTERING  the submitter                        compare-exchange (-EBUSY if it fails)
+ *   ENTERING QUEUED   the submitter, before it queues it    store
  *   QUEUED   RUNNING  the thread that took it from a queue  store
- *   IDLE     PENDING  loomp_group_then                      compare-exchange
+ *   ENTERING PENDING  loomp_group_then                      store
  *   PENDING  RUNNING  as QUEUED, though it may not be queued yet: nobody withdraws it by its place
  *   QUEUED   ENDED    loomp_cancel, loomp_group_cancel, the deadline's alarm, after they withdrew it;
  *                     also from PENDING
- *   QUEUED   IDLE     the submitter, if no queue takes it   store
+ *   QUEUED   IDLE     the submitter, if no queue takes it; also from ENTERING  store
  *   RUNNING  ENDED    the thread that ran it                store
- *   IDLE     RUNNING  the submitter of I/O that a loop watches  compare-exchange
+ *   ENTERING RUNNING  the submitter of I/O that a loop watches, before the loop gets it  store
  *   QUEUED   PENDING  the submitter of I/O, if no queue takes it  store
  *   ENDED    IDLE     the thread that calls done, before    store
  *
@@ -66,7 +67,7 @@ struct __attribute__((may_alias)) lp_job_words {
         };
         struct lp_io io; /* of a job without work. In the pool's queues its `watch` is not in use */
     };
-    _Atomic uint32_t state;  /* LOOMP_JOB_*, LP_JOB_PENDING */
+    _Atomic uint32_t state;  /* LOOMP_JOB_*, LP_JOB_PENDING, LP_JOB_ENTERING */
     _Atomic uint32_t cancel; /* set by loomp_cancel, read by the runner and by loomp_cancelled */
     int32_t status;
     uint32_t untracked;
@@ -86,6 +87,10 @@ _Static_assert(offsetof(struct lp_job_words, ticket) + sizeof(struct lp_ticket) 
 
 /* Accepted, but not to be withdrawn by its place in a queue. Outside it is LOOMP_JOB_QUEUED. */
 enum { LP_JOB_PENDING = 4 };
+
+/* Being submitted: its words are the submitter's alone. Outside it is LOOMP_JOB_IDLE, because it is not
+ * accepted yet. */
+enum { LP_JOB_ENTERING = 5 };
 
 /* The group of the job that waits with that waiter, of the kind LP_WAITER_PENDING. */
 static inline loomp_group *lp_pending_group(struct lp_waiter *waiter)

@@ -15,46 +15,61 @@
 #include <errno.h>
 #include <math.h>
 
-static int check_fields(const loomp_runtime *runtime, const loomp_job *job)
+/* What every job has. call: who says what is wrong. */
+static int check_common(const char *call, const loomp_runtime *runtime, const loomp_job *job)
 {
     if (!runtime || !job) {
-        return lp_fail(-EINVAL, "loomp_submit: the %s is NULL", runtime ? "job" : "runtime");
-    }
-    if (job->kind > LOOMP_GANG) {
-        return lp_fail(-EINVAL, "loomp_submit: job.kind is %u, not LOOMP_SERIAL, _TASKS or _GANG",
-                       job->kind);
+        return lp_fail(-EINVAL, "%s: the %s is NULL", call, runtime ? "job" : "runtime");
     }
     if (job->priority < LOOMP_LOW || job->priority > LOOMP_HIGH) {
-        return lp_fail(-EINVAL, "loomp_submit: job.priority is %d, not LOOMP_LOW, _NORMAL or _HIGH",
+        return lp_fail(-EINVAL, "%s: job.priority is %d, not LOOMP_LOW, _NORMAL or _HIGH", call,
                        job->priority);
     }
     if (job->group && !job->group->runtime_) {
-        return lp_fail(-EINVAL, "loomp_submit: job.group is not initialised (loomp_group_init)");
+        return lp_fail(-EINVAL, "%s: job.group is not initialised (loomp_group_init)", call);
     }
     if (job->group && job->group->flags & ~LOOMP_GROUP_CANCEL_ON_ERROR) {
-        return lp_fail(-EINVAL, "loomp_submit: the flags of job.group have unknown bits 0x%x",
+        return lp_fail(-EINVAL, "%s: the flags of job.group have unknown bits 0x%x", call,
                        job->group->flags & ~LOOMP_GROUP_CANCEL_ON_ERROR);
     }
-    if (job->hint > LOOMP_HINT_HIGH) {
-        return lp_fail(-EINVAL, "loomp_submit: job.hint is %u, not LOOMP_HINT_UNKNOWN, _LOW, "
-                                "_MEDIUM or _HIGH",
-                       job->hint);
-    }
     if (isnan(job->deadline_s)) {
-        return lp_fail(-EINVAL, "loomp_submit: job.deadline_s is not a number");
+        return lp_fail(-EINVAL, "%s: job.deadline_s is not a number", call);
     }
     uint32_t known = LOOMP_MAY_WAIT | LOOMP_UNTRACKED | LOOMP_FP_ENV | LOOMP_FIFO | LOOMP_IF_OK;
     if (job->flags & ~known) {
-        return lp_fail(-EINVAL, "loomp_submit: job.flags has unknown bits 0x%x",
-                       job->flags & ~known);
+        return lp_fail(-EINVAL, "%s: job.flags has unknown bits 0x%x", call, job->flags & ~known);
     }
     return 0;
 }
 
 static int check(const loomp_runtime *runtime, const loomp_job *job)
 {
-    int err = check_fields(runtime, job);
-    return err || job->work ? err : lp_fail(-EINVAL, "loomp_submit: job.work is NULL");
+    int err = check_common("loomp_submit", runtime, job);
+    if (err) {
+        return err;
+    }
+    if (job->kind > LOOMP_GANG) {
+        return lp_fail(-EINVAL, "loomp_submit: job.kind is %u, not LOOMP_SERIAL, _TASKS or _GANG",
+                       job->kind);
+    }
+    if (job->hint > LOOMP_HINT_HIGH) {
+        return lp_fail(-EINVAL, "loomp_submit: job.hint is %u, not LOOMP_HINT_UNKNOWN, _LOW, "
+                                "_MEDIUM or _HIGH",
+                       job->hint);
+    }
+    return job->work ? 0 : lp_fail(-EINVAL, "loomp_submit: job.work is NULL");
+}
+
+static int check_io(const loomp_runtime *runtime, const loomp_job *job, const struct lp_io *io)
+{
+    static const char *const calls[] = {
+        [LP_IO_READ] = "loomp_io_read",       [LP_IO_READ_ALL] = "loomp_io_read_all",
+        [LP_IO_WRITE] = "loomp_io_write",     [LP_IO_READY] = "loomp_io_ready",
+        [LP_IO_ACCEPT] = "loomp_io_accept",   [LP_IO_SLEEP] = "loomp_io_sleep",
+        [LP_IO_CHILD] = "loomp_io_child",     [LP_IO_CALL] = "loomp_io_call",
+    };
+    int err = check_common(calls[io->what], runtime, job);
+    return err || !job->work ? err : lp_fail(-EINVAL, "%s: job.work is not NULL", calls[io->what]);
 }
 
 /* Makes its site known; with the gate passed, since it may take a lock. */
@@ -77,13 +92,13 @@ static int accept(bool untracked)
     return err;
 }
 
-/* Everything the job holds until finish, but the queue. keeper: of the deadline; NULL: the home. */
-static int claim(loomp_runtime *runtime, loomp_job *job, loomp_pool *pool, uint32_t state,
-                 loomp_loop *keeper)
+/* Everything the job holds until finish, but the queue. keeper: of the deadline; NULL: the home. The job
+ * is ENTERING then, and nobody else looks at its words, until the caller has set the state. */
+static int claim(loomp_runtime *runtime, loomp_job *job, loomp_pool *pool, loomp_loop *keeper)
 {
     struct lp_job_words *words = lp_job_words(job);
     uint32_t idle = LOOMP_JOB_IDLE;
-    if (!atomic_compare_exchange_strong_explicit(&words->state, &idle, state,
+    if (!atomic_compare_exchange_strong_explicit(&words->state, &idle, LP_JOB_ENTERING,
                                                  memory_order_acquire, memory_order_relaxed)) {
         return lp_fail(-EBUSY, "loomp_submit: the job is under way already");
     }
@@ -131,6 +146,13 @@ static void unclaim(loomp_job *job)
         lp_loop_settle(words->home);
     }
     lp_job_set_state(words, LOOMP_JOB_IDLE);
+}
+
+/* From here on it may be cancelled: first without a place in a queue, which it may never get. */
+static void show_queued(struct lp_job_words *words)
+{
+    *lp_job_ticket(words) = (struct lp_ticket){NULL, LP_NO_POSITION};
+    lp_job_set_state(words, LOOMP_JOB_QUEUED);
 }
 
 /* Puts a claimed job into its queue; false if that is full. What it returns true for may be gone. */
@@ -213,8 +235,8 @@ static int hand_over(loomp_runtime *runtime, loomp_job *job, loomp_pool *pool)
     }
     bool is_inline = false;
     struct lp_placed placed = {.site = NULL};
+    show_queued(words);
     if (job->site) {
-        *lp_job_ticket(words) = (struct lp_ticket){NULL, LP_NO_POSITION}; /* it may never wait */
         is_inline = lp_job_place(job, pool, false);
         placed = words->placed;
     }
@@ -266,7 +288,7 @@ static int enqueue(loomp_runtime *runtime, loomp_job *job, loomp_pool *pool)
     if (err) {
         return err;
     }
-    err = claim(runtime, job, pool, LOOMP_JOB_QUEUED, NULL);
+    err = claim(runtime, job, pool, NULL);
     if (err) {
         return err;
     }
@@ -374,7 +396,7 @@ static int watch_io(loomp_runtime *runtime, loomp_job *job, loomp_pool *pool,
                     const struct lp_io *io, loomp_loop *loop)
 {
     struct lp_job_words *words = lp_job_words(job);
-    int err = claim(runtime, job, pool, LOOMP_JOB_RUNNING, loop);
+    int err = claim(runtime, job, pool, loop);
     if (err) {
         return err;
     }
@@ -389,7 +411,9 @@ static int watch_io(loomp_runtime *runtime, loomp_job *job, loomp_pool *pool,
         deadline->alarm.ring = ring_for_io;
         lp_deadline_begin(deadline, job->deadline_s);
     }
-    lp_io_watch(loop, &words->io); /* the job may be gone from here on */
+    lp_io_bind(loop, &words->io);
+    lp_job_set_state(words, LOOMP_JOB_RUNNING); /* from here on it may be cancelled */
+    lp_io_watch(&words->io); /* the job may be gone from here on */
     if (deadline) {
         lp_deadline_set(deadline);
     }
@@ -418,15 +442,16 @@ static int queue_io(loomp_runtime *runtime, loomp_job *job, loomp_pool *pool,
                     const struct lp_io *io)
 {
     struct lp_job_words *words = lp_job_words(job);
-    int err = claim(runtime, job, pool, LOOMP_JOB_QUEUED, NULL);
+    int err = claim(runtime, job, pool, NULL);
     if (err) {
         return err;
     }
     struct lp_deadline *deadline = words->deadline;
     loomp_group *group = words->group;
-    words->kind = LOOMP_SERIAL;
+    words->kind = LOOMP_SERIAL; /* whatever the job says */
     words->io = *io;
     words->io.is_unwanted = is_io_unwanted;
+    show_queued(words);
     if (deadline) {
         lp_deadline_begin(deadline, job->deadline_s);
     }
@@ -452,10 +477,7 @@ static int queue_io(loomp_runtime *runtime, loomp_job *job, loomp_pool *pool,
 int lp_job_submit_io(loomp_runtime *runtime, loomp_job *job, const struct lp_io *io,
                      loomp_loop *loop)
 {
-    int err = check_fields(runtime, job);
-    if (!err && job->work) {
-        err = lp_fail(-EINVAL, "job.work of a job that is I/O is not NULL");
-    }
+    int err = check_io(runtime, job, io);
     if (err) {
         return err;
     }
@@ -544,7 +566,7 @@ static int wait_to_start(loomp_group *group, loomp_job *job)
     }
     err = prepare(pool, job);
     if (!err) {
-        err = claim(runtime, job, pool, LP_JOB_PENDING, NULL);
+        err = claim(runtime, job, pool, NULL);
     }
     if (err) {
         lp_pool_leave(pool, 2);
@@ -554,6 +576,7 @@ static int wait_to_start(loomp_group *group, loomp_job *job)
     loomp_group *own = words->group;
     struct lp_waiter *waiter = &words->after;
     *waiter = (struct lp_waiter){.wake = start_after, .kind = LP_WAITER_PENDING};
+    lp_job_set_state(words, LP_JOB_PENDING);
     if (own) {
         lp_group_join(own); /* ours, as in hand_over */
         words->nest = (struct lp_nest){.to = group};

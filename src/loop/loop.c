@@ -95,6 +95,11 @@ struct ev_loop *loomp_loop_ev(loomp_loop *loop)
     return loop->ev;
 }
 
+struct loomp_runtime *lp_loop_runtime(const loomp_loop *loop)
+{
+    return loop->options.runtime;
+}
+
 bool lp_loop_is_attached(const loomp_loop *loop)
 {
     return loop->attached;

@@ -34,6 +34,9 @@ int lp_loop_detach(loomp_loop *loop);
 
 bool lp_loop_is_attached(const loomp_loop *loop);
 
+/* Whose loop it is. */
+struct loomp_runtime *lp_loop_runtime(const loomp_loop *loop);
+
 /* Whether libev is running this loop right now. On the loop's thread. */
 bool lp_loop_is_running(loomp_loop *loop);
 

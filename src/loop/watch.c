@@ -5,12 +5,14 @@
  * Descriptors are not given to libev, which ends the process when one of them has been closed at the
  * wrong moment, but to an epoll instance of the loop's own, which libev watches. Each wait arms its
  * descriptor for one event. So a registration that nobody can take back, because the descriptor was
- * closed and its file is still open somewhere, makes itself known once at most.
+ * closed and its file is still open somewhere, makes itself known once at most; but for sockets with
+ * something in their queue of errors, which are ready for ever: those stay armed for changes.
  *
  *   phase      until
  *   STARTED    its item has come out of the loop's stack
  *   TRIED      it ends, or waits; attempt is under way
  *   WAITS      it ends; it is in a queue of its descriptor's, or among those that wait for a time
+ *   AWAY       another thread has made it; it is the first in its queue, and nobody passes it
  *
  * The end against a wish that it ends: both are a bit in `state`, set by an atomic or. If the end comes
  * first, the wish is dropped. If the wish does, its item is on the loop's stack, and the watch is kept
@@ -18,6 +20,7 @@
 #include "loop/watch.h"
 
 #include "base/object_pool.h"
+#include "base/platform.h"
 #include "loop/alarm.h"
 #include "loop/loop.h"
 
@@ -30,13 +33,18 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-enum { PHASE_STARTED = 0, PHASE_TRIED, PHASE_WAITS };
+enum { PHASE_STARTED = 0, PHASE_TRIED, PHASE_WAITS, PHASE_AWAY };
 
 /* In `state`. WISHED is set by who wishes, ENDED and ARRIVED (the wish's item has come) by the loop.
  * acq_rel: who comes second sees what the first has written. */
 enum { ENDED = 1, WISHED = 2, ARRIVED = 4 };
 
-enum { EVENTS = 64 }; /* in one turn; more of them come in the next */
+enum {
+    EVENTS = 64,      /* in one turn; more of them come in the next */
+    SPOTS = 512,      /* in a block, which is made when one of its descriptors is waited for */
+    TURN_NS = 200000, /* as long as the loop's own batches: then others get their turn */
+    NONE = -1         /* no descriptor */
+};
 
 struct queue {
     struct lp_watch *first, *last;
@@ -48,7 +56,11 @@ struct spot {
     uint32_t armed;         /* for these events of epoll's; 0 when nothing waits */
     bool known;             /* it has been given to epoll; it may have been closed since */
     bool goes_on;           /* it is in the list of those that are to go on */
-    int next;               /* that list */
+    bool in_use;            /* it is in the list of those in use */
+    bool noisy : 1;         /* its last event was an error alone, which may never go away */
+    bool stays : 1;         /* it is armed for changes, and one event does not end that */
+    int next;               /* that are to go on */
+    int next_used;
 };
 
 struct lp_watcher {
@@ -57,11 +69,13 @@ struct lp_watcher {
     struct ev_loop *ev;
     int epoll; /* -1: not needed yet */
     ev_io ready;
-    struct spot *spots; /* by descriptor */
-    int spot_count;
+    struct spot **blocks; /* by descriptor, SPOTS in each; NULL: none has been waited for */
+    int block_count;
+    int used; /* the first of those that something may wait for */
     struct queue timed;
+    uint64_t until_ns;   /* of lp_now_ns: then others get their turn */
     struct lp_item turn; /* on the loop's stack while the list is not empty */
-    int goes_on;         /* the first of those for which there is more to be done; -1: none */
+    int goes_on, goes_on_last; /* for which there is more to be done, in the order of turns */
     /* Set by who wants its watches to be asked (release), who then wakes the loop; taken back by the
      * loop (acquire) before it asks. */
     _Atomic uint32_t called;
@@ -87,37 +101,74 @@ static void take_out(struct queue *queue, struct lp_watch *watch)
     *(watch->next ? &watch->next->before : &queue->last) = watch->before;
 }
 
+static bool is_known(const struct lp_watcher *watcher, int fd)
+{
+    return fd >= 0 && fd / SPOTS < watcher->block_count && watcher->blocks[fd / SPOTS];
+}
+
+static struct spot *spot_of(const struct lp_watcher *watcher, int fd)
+{
+    return &watcher->blocks[fd / SPOTS][fd % SPOTS];
+}
+
+static unsigned index_of(const struct lp_watch *watch)
+{
+    return watch->waits_for - LP_WATCH_READABLE;
+}
+
 static struct queue *queue_of(struct lp_watcher *watcher, const struct lp_watch *watch)
 {
     return watch->waits_for == LP_WATCH_TIME
                ? &watcher->timed
-               : &watcher->spots[watch->fd].queues[watch->waits_for - LP_WATCH_READABLE];
+               : &spot_of(watcher, watch->fd)->queues[index_of(watch)];
 }
 
 /* Makes room for a descriptor. */
 static bool has_spot(struct lp_watcher *watcher, int fd)
 {
-    if (fd < watcher->spot_count) {
-        return true;
+    if (fd < 0 || is_known(watcher, fd)) {
+        return fd >= 0;
     }
-    int count = watcher->spot_count ? watcher->spot_count : 64;
-    while (count <= fd) {
-        count = count > INT32_MAX / 2 ? INT32_MAX : 2 * count;
+    if (fd / SPOTS >= watcher->block_count) {
+        int count = watcher->block_count ? watcher->block_count : 8;
+        while (count <= fd / SPOTS) {
+            count *= 2; /* INT_MAX / SPOTS are the most */
+        }
+        struct spot **blocks = realloc(watcher->blocks, (size_t)count * sizeof *blocks);
+        if (!blocks) {
+            return false;
+        }
+        for (int i = watcher->block_count; i < count; i++) {
+            blocks[i] = NULL;
+        }
+        watcher->blocks = blocks;
+        watcher->block_count = count;
     }
-    struct spot *spots = realloc(watcher->spots, (size_t)count * sizeof *spots);
-    if (!spots) {
-        return false;
+    struct spot **block = &watcher->blocks[fd / SPOTS];
+    *block = calloc(SPOTS, sizeof **block);
+    return *block;
+}
+
+static void use_spot(struct lp_watcher *watcher, int fd)
+{
+    struct spot *spot = spot_of(watcher, fd);
+    if (!spot->in_use) {
+        spot->in_use = true;
+        spot->next_used = watcher->used;
+        watcher->used = fd;
     }
-    memset(spots + watcher->spot_count, 0, (size_t)(count - watcher->spot_count) * sizeof *spots);
-    watcher->spots = spots;
-    watcher->spot_count = count;
-    return true;
+}
+
+/* What is away needs no event: its end goes on with the queue. */
+static bool waits_in(const struct queue *queue)
+{
+    return queue->first && queue->first->phase != PHASE_AWAY;
 }
 
 static uint32_t events_wanted(const struct spot *spot)
 {
-    return (spot->queues[0].first || spot->queues[2].first ? EPOLLIN : 0u) |
-           (spot->queues[1].first || spot->queues[2].first ? EPOLLOUT : 0u);
+    return (waits_in(&spot->queues[0]) || spot->queues[2].first ? EPOLLIN : 0u) |
+           (waits_in(&spot->queues[1]) || spot->queues[2].first ? EPOLLOUT : 0u);
 }
 
 /* ---- the end ------------------------------------------------------------------------------------- */
@@ -153,10 +204,31 @@ static void leave_queue(struct lp_watcher *watcher, struct lp_watch *watch)
     take_out(queue_of(watcher, watch), watch);
     watch->phase = PHASE_TRIED;
     if (watch->waits_for != LP_WATCH_TIME) {
-        struct spot *spot = &watcher->spots[watch->fd];
+        struct spot *spot = spot_of(watcher, watch->fd);
         if (!events_wanted(spot)) {
             spot->armed = 0; /* its owner may close it now: what epoll knows is not certain */
         }
+    }
+}
+
+/* One that waits ends early. If its owner closes the descriptor, or has done so too early, others that
+ * wait for the same number, now another file's, must not rely on what epoll knows: rearm is to follow. */
+static void break_off(struct lp_watcher *watcher, struct lp_watch *watch, int64_t error)
+{
+    int fd = watch->waits_for == LP_WATCH_TIME ? NONE : watch->fd;
+    leave_queue(watcher, watch);
+    give_up(watch, error); /* the watch may be gone from here on */
+    if (fd != NONE) {
+        spot_of(watcher, fd)->armed = 0;
+    }
+}
+
+static void arm_if_needed(struct lp_watcher *watcher, int fd);
+
+static void rearm(struct lp_watcher *watcher, int fd)
+{
+    if (!spot_of(watcher, fd)->armed && !spot_of(watcher, fd)->goes_on) {
+        arm_if_needed(watcher, fd);
     }
 }
 
@@ -164,12 +236,18 @@ void lp_watch_end(struct lp_watch *watch, int64_t error)
 {
     switch (watch->phase) {
     case PHASE_STARTED:
+    case PHASE_AWAY:
         watch->doom = (uint8_t)-error;
         break;
-    case PHASE_WAITS:
-        leave_queue(lp_loop_watcher(watch->loop), watch);
-        give_up(watch, error);
+    case PHASE_WAITS: {
+        struct lp_watcher *watcher = lp_loop_watcher(watch->loop);
+        int fd = watch->waits_for == LP_WATCH_TIME ? NONE : watch->fd;
+        break_off(watcher, watch, error); /* the watch may be gone from here on */
+        if (fd != NONE) {
+            rearm(watcher, fd);
+        }
         break;
+    }
     default: /* attempt runs further down on this stack, and gives a result */
         break;
     }
@@ -201,15 +279,48 @@ void lp_watch_cancel(struct lp_watch *watch)
 static void give_up_all(struct lp_watcher *watcher, int fd, int64_t error)
 {
     for (unsigned i = 0; i < 3; i++) {
-        struct lp_watch *watch;
-        while ((watch = watcher->spots[fd].queues[i].first)) {
-            leave_queue(watcher, watch);
-            give_up(watch, error);
+        struct lp_watch *next;
+        for (struct lp_watch *watch = spot_of(watcher, fd)->queues[i].first; watch; watch = next) {
+            next = watch->next;
+            if (watch->phase != PHASE_AWAY) {
+                leave_queue(watcher, watch);
+                give_up(watch, error);
+            }
         }
     }
 }
 
 static void serve(struct lp_watcher *watcher, int fd, uint32_t events);
+static void let_go_on(struct lp_watcher *watcher, int fd);
+static int arm(struct lp_watcher *watcher, int fd, uint32_t events);
+
+static void begin_turn(struct lp_watcher *watcher)
+{
+    watcher->until_ns = lp_now_ns() + TURN_NS;
+}
+
+static bool turn_is_over(const struct lp_watcher *watcher)
+{
+    return lp_now_ns() >= watcher->until_ns;
+}
+
+static void note_event(struct lp_watcher *watcher, int fd, uint32_t events)
+{
+    struct spot *spot = spot_of(watcher, fd);
+    bool noisy = events & EPOLLERR && !(events & (EPOLLIN | EPOLLOUT));
+    if (!noisy || !spot->stays) {
+        spot->armed = 0;
+    }
+    spot->noisy = noisy;
+    if (turn_is_over(watcher)) {
+        let_go_on(watcher, fd);
+    } else {
+        serve(watcher, fd, events);
+    }
+    if (spot->stays && !events_wanted(spot)) {
+        arm(watcher, fd, 0); /* a last event at most; if it fails, more of them come, in vain */
+    }
+}
 
 static void on_ready(struct ev_loop *ev, ev_io *io, int revents)
 {
@@ -218,9 +329,9 @@ static void on_ready(struct ev_loop *ev, ev_io *io, int revents)
     struct lp_watcher *watcher = io->data;
     struct epoll_event events[EVENTS];
     int count = epoll_wait(watcher->epoll, events, EVENTS, 0);
+    begin_turn(watcher);
     for (int i = 0; i < count; i++) {
-        watcher->spots[events[i].data.fd].armed = 0;
-        serve(watcher, events[i].data.fd, events[i].events);
+        note_event(watcher, events[i].data.fd, events[i].events);
     }
 }
 
@@ -240,12 +351,13 @@ static int open_epoll(struct lp_watcher *watcher)
 
 static int arm(struct lp_watcher *watcher, int fd, uint32_t events)
 {
-    struct spot *spot = &watcher->spots[fd];
+    struct spot *spot = spot_of(watcher, fd);
     int err = watcher->epoll < 0 ? open_epoll(watcher) : 0;
     if (err) {
         return err;
     }
-    struct epoll_event event = {.events = events | EPOLLONESHOT, .data.fd = fd};
+    bool stays = spot->noisy && events;
+    struct epoll_event event = {.events = events | (stays ? EPOLLET : EPOLLONESHOT), .data.fd = fd};
     err = epoll_ctl(watcher->epoll, spot->known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &event);
     if (err && (spot->known ? errno == ENOENT : errno == EEXIST)) {
         /* Closed, and another is open under its number now; or the other way round. */
@@ -253,13 +365,14 @@ static int arm(struct lp_watcher *watcher, int fd, uint32_t events)
     }
     spot->known = !err;
     spot->armed = err ? 0 : events;
+    spot->stays = stays && !err;
     return err ? -errno : 0;
 }
 
 /* After a change of its queues. */
 static void arm_if_needed(struct lp_watcher *watcher, int fd)
 {
-    struct spot *spot = &watcher->spots[fd];
+    struct spot *spot = spot_of(watcher, fd);
     uint32_t wanted = events_wanted(spot);
     if (wanted & ~spot->armed) {
         int err = arm(watcher, fd, wanted);
@@ -273,30 +386,52 @@ static void go_on(struct lp_item *item);
 
 static void let_go_on(struct lp_watcher *watcher, int fd)
 {
-    struct spot *spot = &watcher->spots[fd];
+    struct spot *spot = spot_of(watcher, fd);
     if (spot->goes_on) {
         return;
     }
     spot->goes_on = true;
-    spot->next = watcher->goes_on;
-    if (watcher->goes_on < 0) {
+    spot->next = NONE;
+    if (watcher->goes_on == NONE) {
+        watcher->goes_on = fd;
         watcher->turn.run = go_on;
         lp_loop_push(watcher->loop, &watcher->turn);
+    } else {
+        spot_of(watcher, watcher->goes_on_last)->next = fd;
     }
-    watcher->goes_on = fd;
+    watcher->goes_on_last = fd;
+}
+
+/* The first of its queue can be made, on another thread. */
+static void send(struct lp_watcher *watcher, struct lp_watch *watch)
+{
+    watch->phase = PHASE_AWAY; /* first, since it may come back at once */
+    int err = watch->ops->send(watch);
+    if (err) {
+        leave_queue(watcher, watch);
+        give_up(watch, err);
+    }
 }
 
 /* Tries what waits there, in its order, as far as that goes; true: there is more to be done. */
 static bool try_queue(struct lp_watcher *watcher, int fd, unsigned index)
 {
-    struct lp_watch *watch;
-    while ((watch = watcher->spots[fd].queues[index].first)) {
+    struct queue *queue = &spot_of(watcher, fd)->queues[index];
+    while (waits_in(queue)) {
+        struct lp_watch *watch = queue->first;
         int64_t result = watch->ops->attempt(watch);
         if (result == LP_WATCH_AGAIN || result == LP_WATCH_MORE) {
             return result == LP_WATCH_MORE;
         }
-        leave_queue(watcher, watch);
-        end(watch, result);
+        if (result == LP_WATCH_BLOCKS) {
+            send(watcher, watch);
+        } else {
+            leave_queue(watcher, watch);
+            end(watch, result);
+        }
+        if (waits_in(queue) && turn_is_over(watcher)) {
+            return true;
+        }
     }
     return false;
 }
@@ -305,7 +440,7 @@ static bool try_queue(struct lp_watcher *watcher, int fd, unsigned index)
 static void try_each(struct lp_watcher *watcher, int fd, unsigned index)
 {
     struct lp_watch *next;
-    for (struct lp_watch *watch = watcher->spots[fd].queues[index].first; watch; watch = next) {
+    for (struct lp_watch *watch = spot_of(watcher, fd)->queues[index].first; watch; watch = next) {
         next = watch->next;
         int64_t result = watch->ops->attempt(watch);
         if (result != LP_WATCH_AGAIN) {
@@ -337,13 +472,14 @@ static void go_on(struct lp_item *item)
     struct lp_watcher *watcher =
         (struct lp_watcher *)(void *)((char *)item - offsetof(struct lp_watcher, turn));
     int fd = watcher->goes_on;
-    watcher->goes_on = -1;
-    while (fd >= 0) {
-        int next = watcher->spots[fd].next;
-        watcher->spots[fd].goes_on = false;
-        serve(watcher, fd, EPOLLIN | EPOLLOUT);
-        fd = next;
+    struct spot *spot = spot_of(watcher, fd);
+    watcher->goes_on = spot->next;
+    spot->goes_on = false;
+    if (watcher->goes_on != NONE) {
+        lp_loop_push(watcher->loop, &watcher->turn); /* behind what others have pushed meanwhile */
     }
+    begin_turn(watcher);
+    serve(watcher, fd, EPOLLIN | EPOLLOUT);
 }
 
 /* ---- times --------------------------------------------------------------------------------------- */
@@ -378,28 +514,57 @@ int lp_watch_at(struct lp_watch *watch, uint64_t when_ns)
 
 /* ---- the beginning ------------------------------------------------------------------------------- */
 
-/* attempt has said that it waits. */
-static void wait(struct lp_watcher *watcher, struct lp_watch *watch, bool more)
+/* attempt has said why it does not end now. */
+static void wait(struct lp_watcher *watcher, struct lp_watch *watch, int64_t reason)
 {
-    if (watch->waits_for != LP_WATCH_TIME && !has_spot(watcher, watch->fd)) {
+    int fd = watch->fd;
+    bool timed = watch->waits_for == LP_WATCH_TIME;
+    if (!timed && !has_spot(watcher, fd)) {
         give_up(watch, -ENOMEM);
         return;
     }
-    int fd = watch->fd;
-    bool timed = watch->waits_for == LP_WATCH_TIME;
     watch->phase = PHASE_WAITS;
     append(queue_of(watcher, watch), watch);
-    if (more) {
+    if (timed) {
+        return;
+    }
+    use_spot(watcher, fd);
+    if (reason == LP_WATCH_MORE) {
         let_go_on(watcher, fd);
-    } else if (!timed && !watcher->spots[fd].goes_on) {
+    } else if (reason == LP_WATCH_BLOCKS) {
+        send(watcher, watch);
+    } else if (!spot_of(watcher, fd)->goes_on) {
         arm_if_needed(watcher, fd); /* the watch may be gone from here on */
     }
+}
+
+void lp_watch_return(struct lp_watch *watch, int64_t result)
+{
+    struct lp_watcher *watcher = lp_loop_watcher(watch->loop);
+    int fd = watch->fd;
+    bool ends = result != LP_WATCH_AGAIN && result != LP_WATCH_MORE;
+    int error = ends                              ? 0
+                : watch->doom                     ? -watch->doom
+                : watch->ops->is_unwanted(watch) ? -ECANCELED
+                                                  : 0;
+    watch->phase = PHASE_WAITS;
+    if (ends || error) {
+        leave_queue(watcher, watch);
+        if (ends) {
+            end(watch, result);
+        } else {
+            give_up(watch, error);
+        }
+    }
+    /* The watch may be gone from here on. */
+    begin_turn(watcher);
+    serve(watcher, fd, EPOLLIN | EPOLLOUT);
 }
 
 static bool has_to_queue(struct lp_watcher *watcher, const struct lp_watch *watch)
 {
     return (watch->waits_for == LP_WATCH_READABLE || watch->waits_for == LP_WATCH_WRITABLE) &&
-           watch->fd >= 0 && watch->fd < watcher->spot_count && queue_of(watcher, watch)->first;
+           is_known(watcher, watch->fd) && queue_of(watcher, watch)->first;
 }
 
 static void begin(struct lp_item *item)
@@ -419,8 +584,8 @@ static void begin(struct lp_item *item)
         return;
     }
     int64_t result = has_to_queue(watcher, watch) ? LP_WATCH_AGAIN : watch->ops->attempt(watch);
-    if (result == LP_WATCH_AGAIN || result == LP_WATCH_MORE) {
-        wait(watcher, watch, result == LP_WATCH_MORE);
+    if (result == LP_WATCH_AGAIN || result == LP_WATCH_MORE || result == LP_WATCH_BLOCKS) {
+        wait(watcher, watch, result);
     } else {
         end(watch, result);
     }
@@ -428,7 +593,7 @@ static void begin(struct lp_item *item)
 
 _Static_assert(offsetof(struct lp_watch, item) == 0, "begin finds the watch by its item");
 
-void lp_watch_start(loomp_loop *loop, struct lp_watch *watch)
+void lp_watch_init(struct lp_watch *watch, loomp_loop *loop)
 {
     watch->item.run = begin;
     watch->loop = loop;
@@ -437,7 +602,11 @@ void lp_watch_start(loomp_loop *loop, struct lp_watch *watch)
     watch->doom = 0;
     atomic_init(&watch->state, 0);
     lp_loop_expect(loop);
-    lp_loop_push(loop, &watch->item); /* the watch may be gone from here on */
+}
+
+void lp_watch_start(struct lp_watch *watch)
+{
+    lp_loop_push(watch->loop, &watch->item); /* the watch may be gone from here on */
 }
 
 /* ---- asking -------------------------------------------------------------------------------------- */
@@ -457,9 +626,8 @@ static void ask(struct lp_watcher *watcher, struct queue *queue)
     struct lp_watch *next;
     for (struct lp_watch *watch = queue->first; watch; watch = next) {
         next = watch->next;
-        if (watch->ops->is_unwanted(watch)) {
-            leave_queue(watcher, watch);
-            give_up(watch, -ECANCELED);
+        if (watch->phase != PHASE_AWAY && watch->ops->is_unwanted(watch)) {
+            break_off(watcher, watch, -ECANCELED);
         }
     }
 }
@@ -471,9 +639,22 @@ void lp_watcher_answer(struct lp_watcher *watcher)
         return;
     }
     ask(watcher, &watcher->timed);
-    for (int fd = 0; fd < watcher->spot_count; fd++) {
+    int *at = &watcher->used;
+    while (*at != NONE) {
+        struct spot *spot = spot_of(watcher, *at);
+        bool in_use = false;
         for (unsigned i = 0; i < 3; i++) {
-            ask(watcher, &watcher->spots[fd].queues[i]);
+            ask(watcher, &spot->queues[i]);
+        }
+        rearm(watcher, *at);
+        for (unsigned i = 0; i < 3; i++) {
+            in_use = in_use || spot->queues[i].first;
+        }
+        if (in_use) {
+            at = &spot->next_used;
+        } else {
+            spot->in_use = false;
+            *at = spot->next_used;
         }
     }
 }
@@ -486,7 +667,8 @@ struct lp_watcher *lp_watcher_new(loomp_loop *loop, struct ev_loop *ev)
     if (watcher) {
         watcher->loop = loop;
         watcher->ev = ev;
-        watcher->epoll = watcher->goes_on = -1;
+        watcher->epoll = -1;
+        watcher->goes_on = watcher->used = NONE;
         pthread_mutex_lock(&lock);
         watcher->next = watchers;
         watchers = watcher;
@@ -512,6 +694,9 @@ void lp_watcher_free(struct lp_watcher *watcher)
         ev_io_stop(watcher->ev, &watcher->ready);
         close(watcher->epoll);
     }
-    free(watcher->spots);
+    for (int i = 0; i < watcher->block_count; i++) {
+        free(watcher->blocks[i]);
+    }
+    free(watcher->blocks);
     free(watcher);
 }

@@ -28,11 +28,17 @@ enum lp_watch_for {
 /* There was a lot: others come first, then it goes on. */
 #define LP_WATCH_MORE (INT64_MIN + 1)
 
+/* It can be made, but may block the thread that makes it: `send` hands it to another. */
+#define LP_WATCH_BLOCKS (INT64_MIN + 2)
+
 /* All are called on the loop's thread, and run no user code; but for the first attempt, if it gives a
  * result. */
 struct lp_watch_ops {
     /* Tries without waiting. The result, or one of the above. */
     int64_t (*attempt)(struct lp_watch *watch);
+    /* After LP_WATCH_BLOCKS: has another thread make it, which then has the loop call lp_watch_return.
+     * 0 or a negative errno value. */
+    int (*send)(struct lp_watch *watch);
     /* Whether nobody wants the result any more. */
     bool (*is_unwanted)(struct lp_watch *watch);
     /* What it comes to that it ends with this error. */
@@ -57,18 +63,28 @@ struct lp_watch {
     _Atomic uint8_t state;
     uint8_t waits_for; /* enum lp_watch_for; set before the start, or by attempt */
     uint8_t phase;     /* the loop's: whether it has begun, and waits */
-    uint8_t doom;      /* the loop's: an errno value that it is to end with when it begins, or 0 */
+    uint8_t doom;      /* the loop's: an errno value that it is to end with when it begins, or comes
+                        * back; or 0 */
     int fd;            /* that it waits for; -1: none. Set as waits_for */
 };
 
-/* Hands a watch, with ops, waits_for and fd set, to a loop, which tries it soon. Any thread; never
- * fails, allocates nothing. The watch may be gone when this returns. */
-void lp_watch_start(loomp_loop *loop, struct lp_watch *watch);
+/* Prepares a watch, with ops, waits_for and fd set, for a loop; lp_watch_cancel may come from then on.
+ * To be followed by the start. */
+void lp_watch_init(struct lp_watch *watch, loomp_loop *loop);
+
+/* Hands it to its loop, which tries it soon. Any thread; never fails, allocates nothing. The watch may be
+ * gone when this returns. */
+void lp_watch_start(struct lp_watch *watch);
 
 /* In attempt: it is tried at that time (of lp_clock_ns), and not before. 0 or -ENOMEM. */
 int lp_watch_at(struct lp_watch *watch, uint64_t when_ns);
 
-/* It is to end with this error, unless it already has. On the loop's thread, not in ops. */
+/* What was sent away has come back, with what attempt might have returned. On the loop's thread, not in
+ * ops. The watch may be gone when this returns. */
+void lp_watch_return(struct lp_watch *watch, int64_t result);
+
+/* It is to end with this error, unless it already has; one that is away, if it comes back without a
+ * result. On the loop's thread, not in ops. */
 void lp_watch_end(struct lp_watch *watch, int64_t error);
 
 /* The same from any thread, with -ECANCELED, while the caller knows that `ended` has not run. */

@@ -9,7 +9,9 @@
 #include <stdio.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
+#include <termios.h>
 
 static loomp_runtime *runtime;
 static loomp_loop *loop;
@@ -491,6 +493,12 @@ TEST(what_is_wrong_with_a_descriptor_reaches_done)
     end();
 }
 
+static int return_seven(void *arg)
+{
+    (void)arg;
+    return 7;
+}
+
 TEST(what_is_wrong_with_a_call_is_refused)
 {
     if (!begin()) {
@@ -511,10 +519,13 @@ TEST(what_is_wrong_with_a_call_is_refused)
     CHECK(loomp_io_child(runtime, IO, 0, NULL) == -EINVAL);
     CHECK(loomp_io_child(runtime, IO, -1, NULL) == -EINVAL);
     CHECK(loomp_io_call(runtime, IO, loop, NULL, NULL) == -EINVAL);
-    CHECK(loomp_io_call(runtime, IO, NULL, (loomp_io_fn)status_of, NULL) == -EINVAL);
+    CHECK(loomp_io_call(runtime, IO, NULL, return_seven, NULL) == -EINVAL);
+    io_init(&io, loop)->job.kind = 9; /* means nothing here */
+    CHECK(loomp_io_sleep(runtime, &io.job, 0) == 0);
+    CHECK(io_wait(&io) == 0);
     io_init(&io, loop)->job.work = recorded_work;
     CHECK(loomp_io_sleep(runtime, &io.job, 0) == -EINVAL);
-    CHECK_TEXT(loomp_error(), "job.work of a job that is I/O is not NULL");
+    CHECK_TEXT(loomp_error(), "loomp_io_sleep: job.work is not NULL");
     end();
     CHECK(loomp_io_sleep(runtime, IO, 0) == -ESHUTDOWN);
 }
@@ -593,6 +604,28 @@ TEST(a_write_that_waits_ends_when_the_reader_goes)
     free(bytes);
 }
 
+/* A socket tells it once: bytes in its place would look like the end to who reads on. */
+TEST(an_error_behind_the_first_bytes_is_not_taken_for_the_end)
+{
+    int ends[2];
+    char bytes[16];
+    if (!begin() || !CHECK(open_tcp(ends))) {
+        return;
+    }
+    struct io_job io, ready;
+    CHECK(write(ends[1], "12345", 5) == 5);
+    CHECK(loomp_io_ready(runtime, &io_init(&ready, loop)->job, ends[0], LOOMP_IO_READABLE) == 0);
+    CHECK(io_wait(&ready) == LOOMP_IO_READABLE);
+    CHECK(loomp_io_read_all(runtime, IO, ends[0], bytes, sizeof bytes, LOOMP_IO_HERE) == 0);
+    loop_catches_up(loop); /* it has the bytes, and waits for more */
+    struct linger reset = {1, 0};
+    CHECK(setsockopt(ends[1], SOL_SOCKET, SO_LINGER, &reset, sizeof reset) == 0);
+    close(ends[1]);
+    CHECK(io_wait(&io) == -ECONNRESET);
+    close(ends[0]);
+    end();
+}
+
 TEST(a_descriptor_that_is_closed_too_early_costs_only_its_operation)
 {
     if (!begin()) {
@@ -654,7 +687,275 @@ TEST(a_number_that_is_used_again_while_its_old_file_lives_on_is_no_problem)
     end();
 }
 
+/* Closed under an operation that waits, and used again for another file, where another operation waits: as
+ * soon as the first one is gone, the second one finds its data. */
+TEST(what_waits_for_a_number_that_is_used_again_is_served_once_the_first_is_cancelled)
+{
+    if (!begin()) {
+        return;
+    }
+    struct io_job lost, io;
+    int old[2], next[2];
+    char byte = 0, other = 0;
+    CHECK(pipe(old) == 0);
+    CHECK(pipe(next) == 0);
+    CHECK(loomp_io_read(runtime, &io_init(&lost, loop)->job, old[0], &byte, 1, LOOMP_IO_HERE) == 0);
+    loop_catches_up(loop);
+    CHECK(dup2(next[0], old[0]) == old[0]);
+    CHECK(loomp_io_read(runtime, IO, old[0], &other, 1, LOOMP_IO_HERE) == 0);
+    loop_catches_up(loop);
+    CHECK(loomp_cancel(&lost.job) == -EINPROGRESS);
+    CHECK(io_wait(&lost) == -ECANCELED);
+    CHECK(write(next[1], "n", 1) == 1);
+    CHECK(io_wait(&io) == 1);
+    CHECK(other == 'n');
+    close(old[0]);
+    close(old[1]);
+    close(next[0]);
+    close(next[1]);
+    end();
+}
+
+/* Something in the queue of errors makes it ready for ever, though there is nothing to read. */
+TEST(a_socket_with_errors_in_its_queue_still_is_waited_for)
+{
+    enum { ROUNDS = 3 };
+    if (!begin()) {
+        return;
+    }
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in own = address;
+    socklen_t length = sizeof address;
+    int one = 1, fd = socket(AF_INET, SOCK_DGRAM, 0), peer = socket(AF_INET, SOCK_DGRAM, 0);
+    CHECK(bind(peer, (struct sockaddr *)&address, length) == 0);
+    CHECK(getsockname(peer, (struct sockaddr *)&address, &length) == 0);
+    CHECK(bind(fd, (struct sockaddr *)&own, length) == 0);
+    CHECK(getsockname(fd, (struct sockaddr *)&own, &length) == 0);
+    CHECK(setsockopt(fd, IPPROTO_IP, IP_RECVERR, &one, sizeof one) == 0);
+    CHECK(connect(fd, (struct sockaddr *)&address, length) == 0);
+    close(peer);
+    CHECK(send(fd, "x", 1, 0) == 1); /* refused: nobody listens */
+    struct io_job io;
+    char bytes[8];
+    CHECK(loomp_io_read(runtime, IO, fd, bytes, 8, LOOMP_IO_HERE) == 0);
+    CHECK(io_wait(&io) == -ECONNREFUSED); /* the socket's error; its queue still holds the reason */
+    peer = socket(AF_INET, SOCK_DGRAM, 0);
+    CHECK(bind(peer, (struct sockaddr *)&address, length) == 0);
+    for (int i = 0; i < ROUNDS; i++) {
+        CHECK(loomp_io_read(runtime, IO, fd, bytes, 8, LOOMP_IO_HERE) == 0);
+        loop_catches_up(loop);
+        loop_catches_up(loop);
+        CHECK(!io_has_ended(&io));
+        CHECK(sendto(peer, "hello", 5, 0, (struct sockaddr *)&own, length) == 5);
+        CHECK(io_wait(&io) == 5);
+    }
+    close(peer);
+    close(fd);
+    end();
+}
+
+/* ---- what looks ready but could block ------------------------------------------------------------ */
+
+static void make_room(loomp_loop *here, void *arg)
+{
+    uint64_t count;
+    (void)here;
+    CHECK(read(*(int *)arg, &count, sizeof count) == sizeof count);
+}
+
+/* poll() calls it writable, since there is room for 1. */
+TEST(a_number_that_an_event_counter_has_no_room_for_does_not_block_the_loop)
+{
+    if (!begin()) {
+        return;
+    }
+    int fd = eventfd(0, 0);
+    uint64_t almost = UINT64_MAX - 9, more = 100;
+    struct io_job io;
+    CHECK(write(fd, &almost, sizeof almost) == sizeof almost);
+    io_init(&io, loop);
+    CHECK(loomp_io_write(runtime, &io.job, fd, &more, sizeof more, LOOMP_IO_HERE) == 0);
+    on_loop(loop, make_room, &fd); /* for ever if the loop is blocked */
+    CHECK(io_wait(&io) == sizeof more);
+    close(fd);
+    end();
+}
+
+/* Two readers of one FIFO that was opened by name, which no call can be told not to wait for: one of them
+ * gets the byte, whoever comes second must not block its loop. */
+TEST(readers_of_one_named_pipe_do_not_block_their_loops)
+{
+    enum { ROUNDS = 200 };
+    char name[] = "/tmp/loomp-fifo-XXXXXX", path[64];
+    if (!begin() || !CHECK(mkdtemp(name) != NULL)) {
+        return;
+    }
+    snprintf(path, sizeof path, "%s/fifo", name);
+    CHECK(mkfifo(path, 0600) == 0);
+    int fd = open(path, O_RDWR);
+    int copy = dup(fd); /* of another number, so that the two do not wait for each other */
+    for (int i = 0; i < ROUNDS; i++) {
+        struct io_job first, second;
+        char bytes[2];
+        CHECK(loomp_io_read(runtime, &io_init(&first, loop)->job, fd, bytes, 1,
+                            LOOMP_IO_HERE) == 0);
+        CHECK(loomp_io_read(runtime, &io_init(&second, loop)->job, copy, bytes + 1, 1,
+                            LOOMP_IO_HERE) == 0);
+        CHECK(write(fd, "1", 1) == 1);
+        loop_catches_up(loop);
+        CHECK(write(fd, "2", 1) == 1);
+        CHECK(io_wait(&first) == 1);
+        CHECK(io_wait(&second) == 1);
+        CHECK(bytes[0] + bytes[1] == '1' + '2');
+    }
+    close(copy);
+    close(fd);
+    unlink(path);
+    rmdir(name);
+    end();
+}
+
+static void read_rest(loomp_loop *here, void *arg)
+{
+    char byte;
+    (void)here;
+    CHECK(read(*(int *)arg, &byte, 1) == 1);
+}
+
+/* poll() calls a terminal readable at the first byte, but read() waits for ten. */
+TEST(a_terminal_that_gives_only_several_bytes_at_once_does_not_block_the_loop)
+{
+    int fds[2];
+    struct termios mode;
+    char bytes[16];
+    if (!begin() || !CHECK(open_terminal(fds))) {
+        return;
+    }
+    struct io_job io;
+    CHECK(tcgetattr(fds[1], &mode) == 0);
+    cfmakeraw(&mode);
+    mode.c_cc[VMIN] = 3;
+    mode.c_cc[VTIME] = 255;
+    CHECK(tcsetattr(fds[1], TCSANOW, &mode) == 0);
+    CHECK(loomp_io_read(runtime, IO, fds[1], bytes, 3, LOOMP_IO_HERE) == 0);
+    CHECK(write(fds[0], "a", 1) == 1);
+    loop_catches_up(loop);
+    CHECK(write(fds[1], "x", 1) == 1);
+    on_loop(loop, read_rest, &fds[0]); /* the loop is alive */
+    CHECK(!io_has_ended(&io));
+    CHECK(write(fds[0], "bc", 2) == 2);
+    CHECK(io_wait(&io) == 3);
+    CHECK(memcmp(bytes, "abc", 3) == 0);
+    close(fds[0]);
+    close(fds[1]);
+    end();
+}
+
+/* What is on the pool is not ended by a wish, and says what it came to. */
+TEST(a_call_that_a_thread_is_making_outlives_a_cancellation)
+{
+    if (!begin()) {
+        return;
+    }
+    int fd = eventfd(0, 0);
+    uint64_t almost = UINT64_MAX - 9, more = 100;
+    struct io_job io, behind, late;
+    CHECK(write(fd, &almost, sizeof almost) == sizeof almost);
+    CHECK(loomp_io_write(runtime, IO, fd, &more, sizeof more, LOOMP_IO_HERE) == 0);
+    CHECK(loomp_io_write(runtime, &io_init(&behind, loop)->job, fd, &more, sizeof more,
+                         LOOMP_IO_HERE) == 0);
+    io_init(&late, loop)->job.deadline_s = 0.001;
+    CHECK(loomp_io_write(runtime, &late.job, fd, &more, sizeof more, LOOMP_IO_HERE) == 0);
+    loop_catches_up(loop);
+    CHECK(loomp_cancel(&io.job) == -EINPROGRESS);
+    CHECK(loomp_cancel(&behind.job) == -EINPROGRESS);
+    CHECK(io_wait(&behind) == -ECANCELED); /* no thread has begun that one */
+    CHECK(io_wait(&late) == -ETIMEDOUT);
+    CHECK(!io_has_ended(&io));
+    on_loop(loop, make_room, &fd);
+    CHECK(io_wait(&io) == sizeof more);
+    close(fd);
+    end();
+}
+
+/* ---- many, and large numbers --------------------------------------------------------------------- */
+
+/* Descriptors that always have more: each gets its turns, and so does what is posted meanwhile. */
+TEST(endless_streams_share_the_loop)
+{
+    enum { STREAMS = 16, BYTES = 4 << 20 };
+    char *buffer = malloc(BYTES);
+    if (begin()) {
+        struct io_job streams[STREAMS];
+        int fds[STREAMS];
+        _Atomic int count = 0;
+        for (int i = 0; i < STREAMS; i++) {
+            fds[i] = open("/dev/zero", O_RDONLY);
+            io_init(&streams[i], loop)->count = &count;
+            CHECK(loomp_io_read_all(runtime, &streams[i].job, fds[i], buffer, BYTES,
+                                    LOOMP_IO_HERE) == 0);
+        }
+        for (int i = 0; i < STREAMS; i++) {
+            CHECK(io_wait(&streams[i]) == BYTES);
+            CHECK(streams[i].order == i);
+            close(fds[i]);
+        }
+        end();
+    }
+    free(buffer);
+}
+
+TEST(descriptors_of_high_numbers_are_watched_and_cancelled_as_others)
+{
+    static const int numbers[] = {511, 512, 1023, 900};
+    enum { COUNT = sizeof numbers / sizeof *numbers };
+    if (!begin()) {
+        return;
+    }
+    struct io_job ios[COUNT];
+    loomp_group group;
+    char bytes[COUNT];
+    int fds[2];
+    CHECK(pipe(fds) == 0);
+    loomp_group_init(&group, runtime);
+    for (int i = 0; i < COUNT; i++) {
+        CHECK(dup2(fds[0], numbers[i]) == numbers[i]);
+        io_init(&ios[i], loop)->job.group = i == COUNT - 1 ? NULL : &group;
+        CHECK(loomp_io_read(runtime, &ios[i].job, numbers[i], &bytes[i], 1, LOOMP_IO_HERE) == 0);
+    }
+    loop_catches_up(loop);
+    loomp_group_cancel(&group);
+    for (int i = 0; i < COUNT - 1; i++) {
+        CHECK(io_wait(&ios[i]) == -ECANCELED);
+    }
+    CHECK(!io_has_ended(&ios[COUNT - 1]));
+    CHECK(write(fds[1], "x", 1) == 1);
+    CHECK(io_wait(&ios[COUNT - 1]) == 1);
+    for (int i = 0; i < COUNT; i++) {
+        close(numbers[i]);
+    }
+    close(fds[0]);
+    close(fds[1]);
+    end();
+}
+
 /* ---- readiness, connections, time ---------------------------------------------------------------- */
+
+TEST(readiness_of_what_is_no_descriptor_is_an_error)
+{
+    if (!begin()) {
+        return;
+    }
+    static const int numbers[] = {-1, -2, INT32_MIN, INT32_MAX};
+    for (int i = 0; i < 4; i++) {
+        struct io_job io;
+        io_init(&io, loop);
+        CHECK(loomp_io_ready(runtime, &io.job, numbers[i], LOOMP_IO_READABLE) == 0);
+        CHECK(io_wait(&io) == -EBADF);
+    }
+    end();
+}
 
 TEST(readiness_is_told_for_what_was_asked)
 {

@@ -4,7 +4,9 @@
 #include "io_job.h"
 
 #include <ev.h>
+#include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -262,6 +264,79 @@ TEST(an_operation_that_waits_is_cancelled)
     CHECK(loomp_io_sleep(runtime, &io_init(&io, loop)->job, 1e6) == 0);
     CHECK(loomp_cancel(&io.job) == -EINPROGRESS);
     CHECK(io_wait(&io) == -ECANCELED);
+    close_both(fds);
+    end();
+}
+
+enum { ROUNDS = 20000, TRIES = 20000 };
+
+/* Guards against done: who holds it knows that done has not run. */
+static pthread_mutex_t done_waits = PTHREAD_MUTEX_INITIALIZER;
+static struct io_job cancelled;
+static _Atomic int wanted_round; /* set by the canceller, which holds the lock and tries from now on */
+static _Atomic int ended_round;  /* set by the submitter */
+static _Atomic int cancel_said;  /* by loomp_cancel, of the round that has ended */
+
+static void wait_for_lock(struct io_job *io)
+{
+    (void)io;
+    pthread_mutex_lock(&done_waits);
+    pthread_mutex_unlock(&done_waits);
+}
+
+static void *cancel_at_once(void *arg)
+{
+    (void)arg;
+    for (int round = 1; round <= ROUNDS; round++) {
+        pthread_mutex_lock(&done_waits);
+        atomic_store(&wanted_round, round);
+        int err = -EALREADY; /* not under way: that is, not yet */
+        for (int i = 0; i < TRIES && err == -EALREADY; i++) {
+            err = loomp_cancel(&cancelled.job);
+        }
+        atomic_store(&cancel_said, err);
+        pthread_mutex_unlock(&done_waits);
+        while (atomic_load(&ended_round) < round) {
+            sched_yield();
+        }
+    }
+    return NULL;
+}
+
+static void cancel_while_submitted(int fd, const int *writes_to)
+{
+    static char bytes[8];
+    pthread_t thread;
+    atomic_store(&wanted_round, 0);
+    atomic_store(&ended_round, 0);
+    io_init(&cancelled, loop)->then = wait_for_lock;
+    CHECK(pthread_create(&thread, NULL, cancel_at_once, NULL) == 0);
+    for (int round = 1; round <= ROUNDS; round++) {
+        while (atomic_load(&wanted_round) < round) {
+            sched_yield();
+        }
+        gate_init(&cancelled.ended);
+        CHECK(loomp_io_read(runtime, &cancelled.job, fd, bytes, 1, LOOMP_IO_HERE) == 0);
+        pthread_mutex_lock(&done_waits); /* the canceller has its answer */
+        int err = atomic_load(&cancel_said);
+        pthread_mutex_unlock(&done_waits);
+        if (err == -EALREADY) { /* it has given up too early: the round shows nothing */
+            CHECK(write(*writes_to, "x", 1) == 1);
+        }
+        int status = io_wait(&cancelled); /* for ever if the wish is lost */
+        CHECK(status == (err == -EALREADY ? 1 : -ECANCELED));
+        atomic_store(&ended_round, round);
+    }
+    pthread_join(thread, NULL);
+}
+
+TEST(an_operation_can_be_cancelled_while_it_is_being_submitted)
+{
+    int fds[2];
+    if (!begin() || !open_pipe(fds)) {
+        return;
+    }
+    cancel_while_submitted(fds[0], &fds[1]);
     close_both(fds);
     end();
 }

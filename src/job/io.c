@@ -150,6 +150,12 @@ static bool is_complete(struct lp_io *io, size_t count)
     return io->what == LP_IO_READ || io->moved == io->bytes || count == 0;
 }
 
+/* Without bytes the buffer may be NULL, which nothing may be added to, not even 0. */
+static void *next_byte(const struct lp_io *io)
+{
+    return io->moved ? (char *)io->buffer + io->moved : io->buffer;
+}
+
 /* Moves a piece, if that can be done without waiting. */
 static int64_t move(struct lp_io *io)
 {
@@ -159,8 +165,7 @@ static int64_t move(struct lp_io *io)
     uint64_t from = io->moved;
     do {
         uint64_t left = io->bytes - io->moved;
-        ssize_t count = call_once(io, (char *)io->buffer + io->moved,
-                                  left < PIECE_BYTES ? left : PIECE_BYTES);
+        ssize_t count = call_once(io, next_byte(io), left < PIECE_BYTES ? left : PIECE_BYTES);
         if (is_again((int)-count)) {
             return LP_WATCH_AGAIN;
         }
@@ -194,7 +199,7 @@ int64_t lp_io_perform(struct lp_io *io)
         bool at_once = io->what == LP_IO_READ || left < POOL_PIECE_BYTES;
         ssize_t count;
         do {
-            count = call(io, (char *)io->buffer + io->moved, at_once ? left : POOL_PIECE_BYTES, 0);
+            count = call(io, next_byte(io), at_once ? left : POOL_PIECE_BYTES, 0);
         } while (count == -EINTR);
         if (count < 0) {
             return result_of(io, count);

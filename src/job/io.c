@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Owns what operations do: how each tries without waiting, and what it waits for if that was in vain;
- * and those that the pool `blocking` makes. Any thread starts and cancels; the rest runs on the
- * operation's loop, or on a thread of that pool.
+/* Owns what operations do: how each tries without waiting, and what it waits for if that was in
+ * vain; and those that the pool `blocking` makes. Any thread starts and cancels; the rest runs on
+ * the operation's loop, or on a thread of that pool.
  *
- * A loop must not block, whatever the mode of the descriptor is. Sockets can be asked for that call by
- * call; so can most files (RWF_NOWAIT). Of the others, and of listeners in blocking mode, poll() says
- * when a call is worth while, but not that all of it goes through: so the loop waits for that, and a
- * thread of the pool `blocking` makes the call. */
+ * A loop must not block, whatever the mode of the descriptor is. Sockets can be asked for that call
+ * by call; so can most files (RWF_NOWAIT). Of the others, and of listeners in blocking mode, poll()
+ * says when a call is worth while, but not that all of it goes through: so the loop waits for that,
+ * and a thread of the pool `blocking` makes the call. */
 #include "job/io.h"
 
 #include "base/clock.h"
@@ -42,9 +42,9 @@ enum {
 };
 
 enum {
-    PIECE_BYTES = 1 << 20,      /* on a loop, before others get their turn */
-    AT_ONCE_BYTES = 64 << 10,   /* of a file, that the submitter copies itself */
-    POOL_PIECE_BYTES = 8 << 20  /* on the pool, before it looks whether anybody wants the rest */
+    PIECE_BYTES = 1 << 20,     /* on a loop, before others get their turn */
+    AT_ONCE_BYTES = 64 << 10,  /* of a file, that the submitter copies itself */
+    POOL_PIECE_BYTES = 8 << 20 /* on the pool, before it looks whether anybody wants the rest */
 };
 
 static bool moves_bytes(const struct lp_io *io)
@@ -69,14 +69,14 @@ static int64_t result_of(const struct lp_io *io, int64_t error)
     return io->moved ? (int64_t)io->moved : error;
 }
 
-/* It has failed. A socket tells an error once, so that bytes in its place would look like a clean end to
- * who then reads on; writing fails again. */
+/* It has failed. A socket tells an error once, so that bytes in its place would look like a clean
+ * end to who then reads on; writing fails again. */
 static int64_t result_of_failure(const struct lp_io *io, int64_t error)
 {
     return io->file == FILE_SOCKET && io->what == LP_IO_READ_ALL ? error : result_of(io, error);
 }
 
-/* ---- one call ------------------------------------------------------------------------------------ */
+/* ---- one call -------------------------------------------------------------------------------- */
 
 static bool is_ready(const struct lp_io *io, short events)
 {
@@ -103,9 +103,8 @@ static ssize_t call_socket(const struct lp_io *io, void *at, size_t bytes)
     if (io->offset != LOOMP_IO_HERE) {
         return -ESPIPE;
     }
-    ssize_t count = io->what == LP_IO_WRITE
-                        ? send(io->fd, at, bytes, MSG_DONTWAIT | MSG_NOSIGNAL)
-                        : recv(io->fd, at, bytes, MSG_DONTWAIT);
+    ssize_t count = io->what == LP_IO_WRITE ? send(io->fd, at, bytes, MSG_DONTWAIT | MSG_NOSIGNAL)
+                                            : recv(io->fd, at, bytes, MSG_DONTWAIT);
     return count < 0 ? -errno : count;
 }
 
@@ -145,9 +144,9 @@ static ssize_t call_file(struct lp_io *io, void *at, size_t bytes)
     return is_ready(io, io->what == LP_IO_WRITE ? POLLOUT : POLLIN) ? LP_WATCH_BLOCKS : -EAGAIN;
 }
 
-/* A pipe that nobody reads sends a signal to the thread, and there is no flag against that. loomp's own
- * threads block all signals for ever; one of the application's, whose loop is attached, must not find
- * it when its mask is restored. */
+/* A pipe that nobody reads sends a signal to the thread, and there is no flag against that. loomp's
+ * own threads block all signals for ever; one of the application's, whose loop is attached, must
+ * not find it when its mask is restored. */
 static ssize_t write_to_pipe(struct lp_io *io, void *at, size_t bytes)
 {
     sigset_t signal, mask, pending;
@@ -174,7 +173,7 @@ static ssize_t call_once(struct lp_io *io, void *at, size_t bytes)
                : call_file(io, at, bytes);
 }
 
-/* ---- bytes --------------------------------------------------------------------------------------- */
+/* ---- bytes ----------------------------------------------------------------------------------- */
 
 /* So many have been moved by a call; whether the operation is over. */
 static bool is_complete(struct lp_io *io, size_t count)
@@ -195,8 +194,7 @@ static int64_t move(struct lp_io *io)
     uint64_t from = io->moved;
     do {
         uint64_t left = io->bytes - io->moved;
-        ssize_t count = call_once(io, rest_of(io),
-                                  left < PIECE_BYTES ? left : PIECE_BYTES);
+        ssize_t count = call_once(io, rest_of(io), left < PIECE_BYTES ? left : PIECE_BYTES);
         if (count == LP_WATCH_BLOCKS) {
             return count;
         }
@@ -244,7 +242,7 @@ int64_t lp_io_perform(struct lp_io *io)
     }
 }
 
-/* ---- the others ---------------------------------------------------------------------------------- */
+/* ---- the others ------------------------------------------------------------------------------ */
 
 static int64_t look(const struct lp_io *io)
 {
@@ -343,7 +341,7 @@ static int64_t call_fn(const struct lp_io *io)
     return result;
 }
 
-/* ---- on a loop ----------------------------------------------------------------------------------- */
+/* ---- on a loop ------------------------------------------------------------------------------- */
 
 static int64_t attempt(struct lp_watch *watch)
 {
@@ -408,18 +406,18 @@ static uint8_t waits_for(const struct lp_io *io)
     }
 }
 
-/* ---- on the pool --------------------------------------------------------------------------------- */
+/* ---- on the pool ----------------------------------------------------------------------------- */
 
-/* Operations without a job are told from jobs, in the pool's queues, by the lowest bit; errands for an
- * operation that waits on a loop by the next one too. */
+/* Operations without a job are told from jobs, in the pool's queues, by the lowest bit; errands for
+ * an operation that waits on a loop by the next one too. */
 #define IO_BIT ((uintptr_t)1)
 #define ERRAND_BIT ((uintptr_t)2)
 
 _Static_assert(_Alignof(struct lp_io) > ERRAND_BIT && _Alignof(loomp_job) > ERRAND_BIT,
                "the bits are free");
 
-/* One call, which a thread of the pool makes and the operation's loop then evaluates. Until that has it
- * back, only that thread touches the operation. */
+/* One call, which a thread of the pool makes and the operation's loop then evaluates. Until that
+ * has it back, only that thread touches the operation. */
 struct errand {
     union {
         struct lp_overflow_link late;
@@ -441,9 +439,9 @@ static void evaluate(struct lp_item *item)
     if (result == -EINTR || is_again((int)-result)) {
         result = LP_WATCH_AGAIN;
     } else if (moves_bytes(io)) {
-        result = result < 0                          ? result_of_failure(io, result)
+        result = result < 0                        ? result_of_failure(io, result)
                  : is_complete(io, (size_t)result) ? (int64_t)io->moved
-                                                     : LP_WATCH_MORE;
+                                                   : LP_WATCH_MORE;
     }
     lp_watch_return(&io->watch, result); /* the operation may be gone from here on */
 }
@@ -451,9 +449,8 @@ static void evaluate(struct lp_item *item)
 static void run_errand(struct errand *errand)
 {
     struct lp_io *io = errand->io;
-    errand->result = io->what == LP_IO_ACCEPT
-                         ? call_accept(io)
-                         : call(io, rest_of(io), piece_of(io), 0);
+    errand->result =
+        io->what == LP_IO_ACCEPT ? call_accept(io) : call(io, rest_of(io), piece_of(io), 0);
     errand->item.run = evaluate;
     lp_loop_push(io->watch.loop, &errand->item); /* the operation may be gone from here on */
 }
@@ -497,14 +494,14 @@ static int send_away(struct lp_watch *watch)
     return 0;
 }
 
-/* ---- any thread ---------------------------------------------------------------------------------- */
+/* ---- any thread ------------------------------------------------------------------------------ */
 
 void lp_io_classify(struct lp_io *io)
 {
     struct stat file;
     io->file = FILE_OTHER;
     if (moves_bytes(io) && !fstat(io->fd, &file)) {
-        io->file = S_ISSOCK(file.st_mode)  ? FILE_SOCKET
+        io->file = S_ISSOCK(file.st_mode)   ? FILE_SOCKET
                    : S_ISFIFO(file.st_mode) ? FILE_PIPE
                    : S_ISCHR(file.st_mode)  ? FILE_OTHER
                                             : FILE_ON_POOL;
@@ -524,8 +521,8 @@ void lp_io_bind(loomp_loop *loop, struct lp_io *io)
 {
     io->watch.ops = &ops;
     io->watch.waits_for = waits_for(io);
-    io->watch.fd = moves_bytes(io) || io->what == LP_IO_READY || io->what == LP_IO_ACCEPT ? io->fd
-                                                                                          : -1;
+    io->watch.fd =
+        moves_bytes(io) || io->what == LP_IO_READY || io->what == LP_IO_ACCEPT ? io->fd : -1;
     if (io->what == LP_IO_SLEEP) {
         io->when_ns = io->seconds > 0 ? lp_clock_deadline_ns(io->seconds) : 0;
     }

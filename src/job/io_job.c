@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Owns the calls of <loomp/io.h>: each describes an operation, which submit.c then accepts as it does
- * other jobs. Any thread enters. */
+/* Owns the calls of <loomp/io.h>: each describes an operation, which submit.c then accepts as it
+ * does other jobs. Any thread enters. */
 #include "base/error.h"
 #include "job/job.h"
 
@@ -11,8 +11,8 @@
 /* What read(2) and write(2) move at most, and what an int can say. */
 #define MOST_BYTES ((size_t)(INT_MAX & ~4095))
 
-/* Of those that name a descriptor: what it is decides who makes it. A descriptor that is none is found out
- * by who makes it. */
+/* Of those that name a descriptor: what it is decides who makes it. A descriptor that is none is
+ * found out by who makes it. */
 static int submit(loomp_runtime *runtime, loomp_job *job, struct lp_io *io)
 {
     lp_io_classify(io);
@@ -30,7 +30,8 @@ static int move(loomp_runtime *runtime, loomp_job *job, enum lp_io_what what, in
         return lp_fail(-EINVAL, "loomp_io_%s: the offset is %lld", names[what], (long long)offset);
     }
     if (bytes > MOST_BYTES && what != LP_IO_READ) {
-        return lp_fail(-EINVAL, "loomp_io_%s: %zu bytes are more than a status can say: at most %zu",
+        return lp_fail(-EINVAL,
+                       "loomp_io_%s: %zu bytes are more than a status can say: at most %zu",
                        names[what], bytes, MOST_BYTES);
     }
     struct lp_io io = {.what = (uint8_t)what,
@@ -62,8 +63,9 @@ int loomp_io_write(loomp_runtime *runtime, loomp_job *job, int fd, const void *b
 int loomp_io_ready(loomp_runtime *runtime, loomp_job *job, int fd, uint32_t events)
 {
     if (!events || events & ~(LOOMP_IO_READABLE | LOOMP_IO_WRITABLE)) {
-        return lp_fail(-EINVAL, "loomp_io_ready: the events are 0x%x, not LOOMP_IO_READABLE, "
-                                "_WRITABLE or both",
+        return lp_fail(-EINVAL,
+                       "loomp_io_ready: the events are 0x%x, not LOOMP_IO_READABLE, "
+                       "_WRITABLE or both",
                        events);
     }
     struct lp_io io = {.what = LP_IO_READY, .fd = fd, .events = (uint8_t)events};
@@ -95,7 +97,8 @@ int loomp_io_child(loomp_runtime *runtime, loomp_job *job, pid_t pid, int *wait_
     return submit(runtime, job, &io);
 }
 
-int loomp_io_call(loomp_runtime *runtime, loomp_job *job, loomp_loop *loop, loomp_io_fn fn, void *arg)
+int loomp_io_call(loomp_runtime *runtime, loomp_job *job, loomp_loop *loop, loomp_io_fn fn,
+                  void *arg)
 {
     if (!loop || !fn) {
         return lp_fail(-EINVAL, "loomp_io_call: the %s is NULL", loop ? "function" : "loop");

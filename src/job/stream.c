@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Owns the life of a stream: it is opened, on its loop or on the way there, closed or broken off, and
- * ends when it is empty and nothing comes before it in its chain. Any thread opens; all else is done
- * on the stream's loop. */
+/* Owns the life of a stream: it is opened, on its loop or on the way there, closed or broken off,
+ * and ends when it is empty and nothing comes before it in its chain. Any thread opens; all else is
+ * done on the stream's loop. */
 #include "job/stream.h"
 
 #include "base/error.h"
@@ -12,9 +12,12 @@
 #include <errno.h>
 #include <stdlib.h>
 
-enum { WIDEST = 65536, ITEMS_PER_THREAD = 4 };
+enum {
+    WIDEST = 65536,
+    ITEMS_PER_THREAD = 4
+};
 
-/* ---- kicks ---------------------------------------------------------------------------------------- */
+/* ---- kicks ----------------------------------------------------------------------------------- */
 
 static void adopt(struct loomp_stream *stream);
 
@@ -40,7 +43,8 @@ static void send_kick(struct loomp_stream *stream)
     lp_loop_push(stream->options.home, &stream->kick);
 }
 
-/* Only when the loop is about to end can it be refused: then the loop's exit does what there is to do. */
+/* Only when the loop is about to end can it be refused: then the loop's exit does what there is to
+ * do. */
 void lp_stream_kick(struct loomp_stream *stream)
 {
     if (!stream->kicked && lp_ledger_enter(&lp_tracked) == 0) {
@@ -48,7 +52,7 @@ void lp_stream_kick(struct loomp_stream *stream)
     }
 }
 
-/* ---- chains --------------------------------------------------------------------------------------- */
+/* ---- chains ---------------------------------------------------------------------------------- */
 
 static void join_chain(struct loomp_stream *stream)
 {
@@ -73,11 +77,10 @@ static void leave_chain(struct loomp_stream *stream)
 /* Whether there are stages before it. */
 static bool has_sources(struct loomp_stream *stream)
 {
-    return stream->sources ||
-           atomic_load_explicit(&stream->announced, memory_order_relaxed);
+    return stream->sources || atomic_load_explicit(&stream->announced, memory_order_relaxed);
 }
 
-/* ---- the end -------------------------------------------------------------------------------------- */
+/* ---- the end --------------------------------------------------------------------------------- */
 
 void lp_stream_break(struct loomp_stream *stream, int32_t status)
 {
@@ -110,7 +113,8 @@ void lp_stream_end(struct loomp_stream *stream)
            !stream->kicked && !stream->busy) {
         const loomp_stream_options *options = &stream->options;
         struct loomp_stream *to = options->to;
-        stream->busy = true; /* closed may run the loop (virtual time), which must not end it again */
+        stream->busy =
+            true; /* closed may run the loop (virtual time), which must not end it again */
         lp_stream_forget_room(stream);
         lp_loop_remove_exit(&stream->exit);
         if (options->closed) {
@@ -141,7 +145,7 @@ static void on_exit_of_loop(struct lp_loop_exit *exit)
     lp_stream_advance(stream); /* the stream may be gone from here on */
 }
 
-/* ---- opening -------------------------------------------------------------------------------------- */
+/* ---- opening --------------------------------------------------------------------------------- */
 
 /* On its loop, before anything else is done with it there. */
 static void adopt(struct loomp_stream *stream)
@@ -173,17 +177,20 @@ static int check_job(const loomp_stream_options *options)
                        options->kind);
     }
     if (options->priority < LOOMP_LOW || options->priority > LOOMP_HIGH) {
-        return lp_fail(-EINVAL, "loomp_stream_open: priority is %d, not LOOMP_LOW, _NORMAL or _HIGH",
+        return lp_fail(-EINVAL,
+                       "loomp_stream_open: priority is %d, not LOOMP_LOW, _NORMAL or _HIGH",
                        options->priority);
     }
     if (options->flags & ~(LOOMP_MAY_WAIT | LOOMP_FP_ENV)) {
-        return lp_fail(-EINVAL, "loomp_stream_open: flags has bits 0x%x besides LOOMP_MAY_WAIT and "
-                                "LOOMP_FP_ENV",
+        return lp_fail(-EINVAL,
+                       "loomp_stream_open: flags has bits 0x%x besides LOOMP_MAY_WAIT and "
+                       "LOOMP_FP_ENV",
                        options->flags & ~(LOOMP_MAY_WAIT | LOOMP_FP_ENV));
     }
     if (options->hint > LOOMP_HINT_HIGH) {
-        return lp_fail(-EINVAL, "loomp_stream_open: hint is %u, not LOOMP_HINT_UNKNOWN, _LOW, "
-                                "_MEDIUM or _HIGH",
+        return lp_fail(-EINVAL,
+                       "loomp_stream_open: hint is %u, not LOOMP_HINT_UNKNOWN, _LOW, "
+                       "_MEDIUM or _HIGH",
                        options->hint);
     }
     return 0;
@@ -200,13 +207,15 @@ static int check(const loomp_stream_options *options)
                        (int)WIDEST);
     }
     if (options->order > LOOMP_STREAM_UNORDERED) {
-        return lp_fail(-EINVAL, "loomp_stream_open: order is %u, not LOOMP_STREAM_ORDERED or "
-                                "_UNORDERED",
+        return lp_fail(-EINVAL,
+                       "loomp_stream_open: order is %u, not LOOMP_STREAM_ORDERED or "
+                       "_UNORDERED",
                        options->order);
     }
     if (options->on_error > LOOMP_STREAM_STOP) {
-        return lp_fail(-EINVAL, "loomp_stream_open: on_error is %u, not LOOMP_STREAM_PASS, _SKIP or "
-                                "_STOP",
+        return lp_fail(-EINVAL,
+                       "loomp_stream_open: on_error is %u, not LOOMP_STREAM_PASS, _SKIP or "
+                       "_STOP",
                        options->on_error);
     }
     if (!options->deliver && !options->to) {
@@ -238,8 +247,8 @@ static uint32_t default_window(const loomp_runtime *runtime, const loomp_pool *p
 }
 
 /* With the call counted in the ledger. */
-static int open_stream(loomp_runtime *runtime, const loomp_stream_options *options, loomp_loop *home,
-                       loomp_stream **out)
+static int open_stream(loomp_runtime *runtime, const loomp_stream_options *options,
+                       loomp_loop *home, loomp_stream **out)
 {
     struct loomp_stream *stream = calloc(1, sizeof *stream);
     if (!stream) {
@@ -294,7 +303,7 @@ int loomp_stream_open(loomp_runtime *runtime, const loomp_stream_options *option
     return err;
 }
 
-/* ---- the user's calls ----------------------------------------------------------------------------- */
+/* ---- the user's calls ------------------------------------------------------------------------ */
 
 /* Whether this is the stream's loop, which then knows of it. */
 static bool is_here(struct loomp_stream *stream)

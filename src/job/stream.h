@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* What the files of a stream share. All of it belongs to the thread of the stream's loop: nothing here
- * is locked, and only `announced` is atomic. Only the jobs of its items run elsewhere; they read what
- * does not change while the stream is open (map, arg), and write their slot's item and `ran`. */
+/* What the files of a stream share. All of it belongs to the thread of the stream's loop: nothing
+ * here is locked, and only `announced` is atomic. Only the jobs of its items run elsewhere; they
+ * read what does not change while the stream is open (map, arg), and write their slot's item and
+ * `ran`. */
 #ifndef LP_JOB_STREAM_H
 #define LP_JOB_STREAM_H
 
@@ -34,7 +35,8 @@ struct lp_turn {
 };
 
 struct lp_turns {
-    struct lp_turn *first, **end; /* end: what the next one is put into; not set while it is empty */
+    struct lp_turn *first,
+        **end; /* end: what the next one is put into; not set while it is empty */
 };
 
 /* At the end, unless it is there already. */
@@ -61,9 +63,9 @@ static inline void lp_turn_leave(struct lp_turns *turns, struct lp_turn *turn)
 struct loomp_stream {
     loomp_stream_options options; /* nothing in it changes but by open */
     loomp_runtime *runtime;
-    struct lp_item kick;       /* on its way to the loop while `kicked` */
-    struct lp_loop_exit exit;  /* in the loop's list once `adopted` */
-    struct lp_turn refused;    /* by its pool (stream_room.c) */
+    struct lp_item kick;      /* on its way to the loop while `kicked` */
+    struct lp_loop_exit exit; /* in the loop's list once `adopted` */
+    struct lp_turn refused;   /* by its pool (stream_room.c) */
 
     /* The items: in the order of their pushes; without order, what has ended comes first. */
     struct lp_slot *first, *last;
@@ -75,35 +77,36 @@ struct loomp_stream {
     struct loomp_stream *sources;
     struct loomp_stream *next_source, **source_link;
 
-    /* Who waits for room here: the stages before this one, each with its `turn`, and who pushes into
-     * this one, with `own_turn`. */
+    /* Who waits for room here: the stages before this one, each with its `turn`, and who pushes
+     * into this one, with `own_turn`. */
     struct lp_turns queue;
     struct lp_turn own_turn;
     struct lp_turn *served; /* whose turn it is this moment; NULL: nobody's */
     struct lp_turn turn;    /* in the next stage's queue */
 
-    /* Stages that other threads have opened before this one and that its loop does not know of yet; it
-     * does not end before. Added to by who opens, taken from by the loop, read by the loop. relaxed: it
-     * orders nothing; that the opener's call comes before the end is the caller's to order. */
+    /* Stages that other threads have opened before this one and that its loop does not know of yet;
+     * it does not end before. Added to by who opens, taken from by the loop, read by the loop.
+     * relaxed: it orders nothing; that the opener's call comes before the end is the caller's to
+     * order. */
     _Atomic uint32_t announced;
 
-    int32_t status;   /* for closed */
-    bool adopted;     /* its loop knows of it */
-    bool announces;   /* it is counted in `announced` of the next stage */
+    int32_t status; /* for closed */
+    bool adopted;   /* its loop knows of it */
+    bool announces; /* it is counted in `announced` of the next stage */
     bool kicked;
-    bool closing;     /* no more pushes; it ends when it is empty */
-    bool aborted;     /* what has not been delivered is cancelled */
-    bool stopping;    /* LOOMP_STREAM_STOP: there is an error among the items; no more pushes */
-    bool busy;        /* lp_stream_advance is below us on the stack, or it is ending */
-    bool choked;      /* the pool has refused an item, and had no room since */
+    bool closing;  /* no more pushes; it ends when it is empty */
+    bool aborted;  /* what has not been delivered is cancelled */
+    bool stopping; /* LOOMP_STREAM_STOP: there is an error among the items; no more pushes */
+    bool busy;     /* lp_stream_advance is below us on the stack, or it is ending */
+    bool choked;   /* the pool has refused an item, and had no room since */
 };
 
 _Static_assert(sizeof(struct loomp_stream) <= 496, "an idle stream takes less than 512 bytes");
 
-/* ---- stream_slots.c ------------------------------------------------------------------------------ */
+/* ---- stream_slots.c -------------------------------------------------------------------------- */
 
-/* A slot, whose job's private words are those of an idle job and whose other fields are not set. NULL
- * without memory; allocates only until the thread is warm. */
+/* A slot, whose job's private words are those of an idle job and whose other fields are not set.
+ * NULL without memory; allocates only until the thread is warm. */
 struct lp_slot *lp_slot_take(void);
 void lp_slot_give(struct lp_slot *slot);
 
@@ -111,10 +114,10 @@ void lp_slot_give(struct lp_slot *slot);
 void lp_slots_expect(uint32_t window);
 void lp_slots_settle(uint32_t window);
 
-/* ---- stream_room.c ------------------------------------------------------------------------------- */
+/* ---- stream_room.c --------------------------------------------------------------------------- */
 
-/* The pool has refused an item: the stream is choked, and its loop calls lp_stream_advance when there
- * is room, unless one of its own jobs ends sooner. */
+/* The pool has refused an item: the stream is choked, and its loop calls lp_stream_advance when
+ * there is room, unless one of its own jobs ends sooner. */
 void lp_stream_await_room(struct loomp_stream *stream);
 
 /* It has room, or does not want any. */
@@ -122,7 +125,7 @@ void lp_stream_forget_room(struct loomp_stream *stream);
 
 bool lp_stream_pool_has_room(const struct loomp_stream *stream);
 
-/* ---- stream_items.c ------------------------------------------------------------------------------ */
+/* ---- stream_items.c -------------------------------------------------------------------------- */
 
 /* A new item, in a push. 0 or why the pool does not take it. */
 int lp_stream_enter(struct loomp_stream *stream, void *item);
@@ -135,11 +138,11 @@ static inline bool lp_stream_sources_first(const struct loomp_stream *stream)
            (first != &stream->own_turn || first->next);
 }
 
-/* Delivers and moves on what can be, and ends the stream if it is over: calls the user's functions. The
- * stream may be gone when this returns. */
+/* Delivers and moves on what can be, and ends the stream if it is over: calls the user's functions.
+ * The stream may be gone when this returns. */
 void lp_stream_advance(struct loomp_stream *stream);
 
-/* ---- stream.c: never calls the user's functions, but for lp_stream_end --------------------------- */
+/* ---- stream.c: never calls the user's functions, but for lp_stream_end ----------------------- */
 
 /* Makes its loop call lp_stream_advance soon. */
 void lp_stream_kick(struct loomp_stream *stream);
@@ -147,8 +150,8 @@ void lp_stream_kick(struct loomp_stream *stream);
 /* Cancels what has not been delivered, also in the stages before. */
 void lp_stream_break(struct loomp_stream *stream, int32_t status);
 
-/* Calls closed if the stream is over, and ends the next one if that is over then. They may be gone when
- * this returns. */
+/* Calls closed if the stream is over, and ends the next one if that is over then. They may be gone
+ * when this returns. */
 void lp_stream_end(struct loomp_stream *stream);
 
 #endif

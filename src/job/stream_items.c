@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Owns the way of an item through a stream: it enters with a job, ends, and leaves in its turn, to the
- * user or to the next stage. The stream's loop enters; run_map alone runs where the job does.
+/* Owns the way of an item through a stream: it enters with a job, ends, and leaves in its turn, to
+ * the user or to the next stage. The stream's loop enters; run_map alone runs where the job does.
  *
- * What was refused room waits where it is and is called back by whoever made room: a stage that has let
- * items go serves those that wait for it, the stages before it and who pushes into it, in one queue. So
- * each item that waits waits, in the end, for a job, a kick or a retry that is under way, all of which
- * the ledger counts. */
+ * What was refused room waits where it is and is called back by whoever made room: a stage that has
+ * let items go serves those that wait for it, the stages before it and who pushes into it, in one
+ * queue. So each item that waits waits, in the end, for a job, a kick or a retry that is under way,
+ * all of which the ledger counts. */
 #include "base/error.h"
 #include "base/platform.h"
 #include "base/self.h"
@@ -15,12 +15,17 @@
 #include <errno.h>
 
 /* So many items are delivered in one go before other things of the loop get their turn. */
-enum { BATCH = 64 };
+enum {
+    BATCH = 64
+};
 
 /* Or fewer, if they take longer than this. Looked at after every few. */
-enum { BATCH_NS = 200 * 1000, ITEMS_PER_LOOK = 4 };
+enum {
+    BATCH_NS = 200 * 1000,
+    ITEMS_PER_LOOK = 4
+};
 
-/* ---- the list ------------------------------------------------------------------------------------- */
+/* ---- the list -------------------------------------------------------------------------------- */
 
 /* Before `next`; NULL: at the end. */
 static void insert(struct loomp_stream *stream, struct lp_slot *slot, struct lp_slot *next)
@@ -54,9 +59,10 @@ static void take_out(struct loomp_stream *stream, struct lp_slot *slot)
     stream->in_flight--;
 }
 
-/* ---- an item ends --------------------------------------------------------------------------------- */
+/* ---- an item ends ---------------------------------------------------------------------------- */
 
-/* What comes after an error that stops the stream is not wanted any more; what comes before it is. */
+/* What comes after an error that stops the stream is not wanted any more; what comes before it is.
+ */
 static void stop_after(struct loomp_stream *stream, struct lp_slot *slot)
 {
     stream->stopping = true;
@@ -109,7 +115,7 @@ static void on_done(loomp_job *job, int status)
     lp_stream_advance(stream);
 }
 
-/* ---- an item begins ------------------------------------------------------------------------------- */
+/* ---- an item begins -------------------------------------------------------------------------- */
 
 static int submit(struct loomp_stream *stream, struct lp_slot *slot)
 {
@@ -171,7 +177,7 @@ int lp_stream_enter(struct loomp_stream *stream, void *item)
     return err;
 }
 
-/* ---- an item leaves ------------------------------------------------------------------------------- */
+/* ---- an item leaves -------------------------------------------------------------------------- */
 
 static bool has_room(const struct loomp_stream *stream)
 {
@@ -267,8 +273,8 @@ static void tell_writable(struct loomp_stream *stream)
     }
 }
 
-/* Those that wait, each as far as there is room; who still waits goes to the end. Who pushes is told
- * when half of the window is free if nobody else wants it, so that it comes with a batch. */
+/* Those that wait, each as far as there is room; who still waits goes to the end. Who pushes is
+ * told when half of the window is free if nobody else wants it, so that it comes with a batch. */
 static void let_in(struct loomp_stream *stream)
 {
     struct lp_turn *outer = stream->served;

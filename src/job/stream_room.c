@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Owns the streams that a pool has refused an item and that have no job under way whose end would tell
- * of room. Each thread with streams has one alarm for all of its own, which looks at the queues less
- * and less often while they stay full, and calls back only as many streams as there is room for.
- * Loops' threads enter, each for its own streams; no function of the user's is called. */
+/* Owns the streams that a pool has refused an item and that have no job under way whose end would
+ * tell of room. Each thread with streams has one alarm for all of its own, which looks at the
+ * queues less and less often while they stay full, and calls back only as many streams as there is
+ * room for. Loops' threads enter, each for its own streams; no function of the user's is called. */
 #include "base/clock.h"
 #include "base/object_pool.h"
 #include "base/self.h"
@@ -102,15 +102,16 @@ static void ring(struct lp_alarm *alarm)
     mine.retry = NULL;
     for (struct lp_turn *turn = mine.refused.first, *next; turn; turn = next) {
         next = turn->next;
-        /* One place for each, also where their pools differ: who is left over is first next time. */
+        /* One place for each, also where their pools differ: who is left over is first next time.
+         */
         if (room_for(stream_of(turn)) > called) {
             call_back(stream_of(turn));
             called++;
         }
     }
-    mine.pause_s = called                                 ? FIRST_PAUSE_S
+    mine.pause_s = called                               ? FIRST_PAUSE_S
                    : mine.pause_s * 2 < LONGEST_PAUSE_S ? mine.pause_s * 2
-                                                          : LONGEST_PAUSE_S;
+                                                        : LONGEST_PAUSE_S;
     if (mine.refused.first) {
         set_retry(retry->home);
     }

@@ -1,20 +1,23 @@
 /* SPDX-License-Identifier: MIT */
-/* Owns the slots that no item uses, one list for each thread that has streams. As many are kept as the
- * windows of the streams that are open there hold together, so that streams which fill and empty do not
- * allocate, but no more than the widest window there may be; without an open stream only a few are.
- * Loops' threads enter, each for itself. */
+/* Owns the slots that no item uses, one list for each thread that has streams. As many are kept as
+ * the windows of the streams that are open there hold together, so that streams which fill and
+ * empty do not allocate, but no more than the widest window there may be; without an open stream
+ * only a few are. Loops' threads enter, each for itself. */
 #include "base/self.h"
 #include "job/stream.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { FEW = 64, MANY = 65536 };
+enum {
+    FEW = 64,
+    MANY = 65536
+};
 
 static _Thread_local struct {
     struct lp_slot *free;
     uint32_t kept, most;
-    uint64_t windows; /* of the open streams, together */
+    uint64_t windows;         /* of the open streams, together */
     struct lp_loop_exit exit; /* in the loop's list while something may be kept */
 } mine __attribute__((tls_model("initial-exec")));
 
@@ -60,9 +63,7 @@ static void on_exit_of_loop(struct lp_loop_exit *exit)
 
 static void follow_windows(void)
 {
-    trim(mine.windows < FEW    ? FEW
-         : mine.windows > MANY ? MANY
-                               : (uint32_t)mine.windows);
+    trim(mine.windows < FEW ? FEW : mine.windows > MANY ? MANY : (uint32_t)mine.windows);
 }
 
 void lp_slots_expect(uint32_t window)

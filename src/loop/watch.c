@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Owns what waits for descriptors, and for times, on a loop. The loop's thread enters, but for start,
- * cancel and reconsider, which any thread calls.
+/* Owns what waits for descriptors, and for times, on a loop. The loop's thread enters, but for
+ * start, cancel and reconsider, which any thread calls.
  *
- * Descriptors are not given to libev, which ends the process when one of them has been closed at the
- * wrong moment, but to an epoll instance of the loop's own, which libev watches. Each wait arms its
- * descriptor for one event. So a registration that nobody can take back, because the descriptor was
- * closed and its file is still open somewhere, makes itself known once at most; but for sockets with
- * something in their queue of errors, which are ready for ever: those stay armed for changes.
+ * Descriptors are not given to libev, which ends the process when one of them has been closed at
+ * the wrong moment, but to an epoll instance of the loop's own, which libev watches. Each wait arms
+ * its descriptor for one event. So a registration that nobody can take back, because the descriptor
+ * was closed and its file is still open somewhere, makes itself known once at most; but for sockets
+ * with something in their queue of errors, which are ready for ever: those stay armed for changes.
  *
  *   phase      until
  *   STARTED    its item has come out of the loop's stack
@@ -14,9 +14,9 @@
  *   WAITS      it ends; it is in a queue of its descriptor's, or among those that wait for a time
  *   AWAY       another thread has made it; it is the first in its queue, and nobody passes it
  *
- * The end against a wish that it ends: both are a bit in `state`, set by an atomic or. If the end comes
- * first, the wish is dropped. If the wish does, its item is on the loop's stack, and the watch is kept
- * until that has come out, although it may have ended meanwhile. */
+ * The end against a wish that it ends: both are a bit in `state`, set by an atomic or. If the end
+ * comes first, the wish is dropped. If the wish does, its item is on the loop's stack, and the
+ * watch is kept until that has come out, although it may have ended meanwhile. */
 #include "loop/watch.h"
 
 #include "base/object_pool.h"
@@ -33,11 +33,20 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-enum { PHASE_STARTED = 0, PHASE_TRIED, PHASE_WAITS, PHASE_AWAY };
+enum {
+    PHASE_STARTED = 0,
+    PHASE_TRIED,
+    PHASE_WAITS,
+    PHASE_AWAY
+};
 
-/* In `state`. WISHED is set by who wishes, ENDED and ARRIVED (the wish's item has come) by the loop.
- * acq_rel: who comes second sees what the first has written. */
-enum { ENDED = 1, WISHED = 2, ARRIVED = 4 };
+/* In `state`. WISHED is set by who wishes, ENDED and ARRIVED (the wish's item has come) by the
+ * loop. acq_rel: who comes second sees what the first has written. */
+enum {
+    ENDED = 1,
+    WISHED = 2,
+    ARRIVED = 4
+};
 
 enum {
     EVENTS = 64,      /* in one turn; more of them come in the next */
@@ -73,11 +82,11 @@ struct lp_watcher {
     int block_count;
     int used; /* the first of those that something may wait for */
     struct queue timed;
-    uint64_t until_ns;   /* of lp_now_ns: then others get their turn */
-    struct lp_item turn; /* on the loop's stack while the list is not empty */
+    uint64_t until_ns;         /* of lp_now_ns: then others get their turn */
+    struct lp_item turn;       /* on the loop's stack while the list is not empty */
     int goes_on, goes_on_last; /* for which there is more to be done, in the order of turns */
-    /* Set by who wants its watches to be asked (release), who then wakes the loop; taken back by the
-     * loop (acquire) before it asks. */
+    /* Set by who wants its watches to be asked (release), who then wakes the loop; taken back by
+     * the loop (acquire) before it asks. */
     _Atomic uint32_t called;
 };
 
@@ -85,7 +94,7 @@ struct lp_watcher {
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct lp_watcher *watchers;
 
-/* ---- queues -------------------------------------------------------------------------------------- */
+/* ---- queues ---------------------------------------------------------------------------------- */
 
 static void append(struct queue *queue, struct lp_watch *watch)
 {
@@ -171,7 +180,7 @@ static uint32_t events_wanted(const struct spot *spot)
            (waits_in(&spot->queues[1]) || spot->queues[2].first ? EPOLLOUT : 0u);
 }
 
-/* ---- the end ------------------------------------------------------------------------------------- */
+/* ---- the end --------------------------------------------------------------------------------- */
 
 static void tell(struct lp_watch *watch, int64_t result)
 {
@@ -211,8 +220,9 @@ static void leave_queue(struct lp_watcher *watcher, struct lp_watch *watch)
     }
 }
 
-/* One that waits ends early. If its owner closes the descriptor, or has done so too early, others that
- * wait for the same number, now another file's, must not rely on what epoll knows: rearm is to follow. */
+/* One that waits ends early. If its owner closes the descriptor, or has done so too early, others
+ * that wait for the same number, now another file's, must not rely on what epoll knows: rearm is to
+ * follow. */
 static void break_off(struct lp_watcher *watcher, struct lp_watch *watch, int64_t error)
 {
     int fd = watch->waits_for == LP_WATCH_TIME ? NONE : watch->fd;
@@ -274,7 +284,7 @@ void lp_watch_cancel(struct lp_watch *watch)
     }
 }
 
-/* ---- waiting ------------------------------------------------------------------------------------- */
+/* ---- waiting --------------------------------------------------------------------------------- */
 
 static void give_up_all(struct lp_watcher *watcher, int fd, int64_t error)
 {
@@ -482,7 +492,7 @@ static void go_on(struct lp_item *item)
     serve(watcher, fd, EPOLLIN | EPOLLOUT);
 }
 
-/* ---- times --------------------------------------------------------------------------------------- */
+/* ---- times ----------------------------------------------------------------------------------- */
 
 struct timer {
     struct lp_alarm alarm;
@@ -512,7 +522,7 @@ int lp_watch_at(struct lp_watch *watch, uint64_t when_ns)
     return 0;
 }
 
-/* ---- the beginning ------------------------------------------------------------------------------- */
+/* ---- the beginning --------------------------------------------------------------------------- */
 
 /* attempt has said why it does not end now. */
 static void wait(struct lp_watcher *watcher, struct lp_watch *watch, int64_t reason)
@@ -543,10 +553,10 @@ void lp_watch_return(struct lp_watch *watch, int64_t result)
     struct lp_watcher *watcher = lp_loop_watcher(watch->loop);
     int fd = watch->fd;
     bool ends = result != LP_WATCH_AGAIN && result != LP_WATCH_MORE;
-    int error = ends                              ? 0
-                : watch->doom                     ? -watch->doom
+    int error = ends                             ? 0
+                : watch->doom                    ? -watch->doom
                 : watch->ops->is_unwanted(watch) ? -ECANCELED
-                                                  : 0;
+                                                 : 0;
     watch->phase = PHASE_WAITS;
     if (ends || error) {
         leave_queue(watcher, watch);
@@ -574,8 +584,8 @@ static void begin(struct lp_item *item)
     struct lp_watcher *watcher = lp_loop_watcher(watch->loop);
     /* relaxed: a wish that is on its way comes in any case */
     bool wished = atomic_load_explicit(&watch->state, memory_order_relaxed) & WISHED;
-    int error = !watcher                                    ? -ENOMEM
-                : watch->doom                               ? -watch->doom
+    int error = !watcher                                   ? -ENOMEM
+                : watch->doom                              ? -watch->doom
                 : wished || watch->ops->is_unwanted(watch) ? -ECANCELED
                                                            : 0;
     watch->phase = PHASE_TRIED;
@@ -609,7 +619,7 @@ void lp_watch_start(struct lp_watch *watch)
     lp_loop_push(watch->loop, &watch->item); /* the watch may be gone from here on */
 }
 
-/* ---- asking -------------------------------------------------------------------------------------- */
+/* ---- asking ---------------------------------------------------------------------------------- */
 
 void lp_watches_reconsider(void)
 {
@@ -659,7 +669,7 @@ void lp_watcher_answer(struct lp_watcher *watcher)
     }
 }
 
-/* ---- life ---------------------------------------------------------------------------------------- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 struct lp_watcher *lp_watcher_new(loomp_loop *loop, struct ev_loop *ev)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Watches: what is tried on a loop until it succeeds: when a descriptor is ready, when a time has come.
- * Those of one descriptor and direction succeed in the order in which they were started. */
+/* Watches: what is tried on a loop until it succeeds: when a descriptor is ready, when a time has
+ * come. Those of one descriptor and direction succeed in the order in which they were started. */
 #ifndef LP_LOOP_WATCH_H
 #define LP_LOOP_WATCH_H
 
@@ -16,7 +16,7 @@ struct lp_watch;
 
 /* Where it waits, on its loop. */
 enum lp_watch_for {
-    LP_WATCH_TIME,     /* for its time alone */
+    LP_WATCH_TIME, /* for its time alone */
     LP_WATCH_READABLE,
     LP_WATCH_WRITABLE,
     LP_WATCH_EITHER
@@ -31,13 +31,13 @@ enum lp_watch_for {
 /* It can be made, but may block the thread that makes it: `send` hands it to another. */
 #define LP_WATCH_BLOCKS (INT64_MIN + 2)
 
-/* All are called on the loop's thread, and run no user code; but for the first attempt, if it gives a
- * result. */
+/* All are called on the loop's thread, and run no user code; but for the first attempt, if it gives
+ * a result. */
 struct lp_watch_ops {
     /* Tries without waiting. The result, or one of the above. */
     int64_t (*attempt)(struct lp_watch *watch);
-    /* After LP_WATCH_BLOCKS: has another thread make it, which then has the loop call lp_watch_return.
-     * 0 or a negative errno value. */
+    /* After LP_WATCH_BLOCKS: has another thread make it, which then has the loop call
+     * lp_watch_return. 0 or a negative errno value. */
     int (*send)(struct lp_watch *watch);
     /* Whether nobody wants the result any more. */
     bool (*is_unwanted)(struct lp_watch *watch);
@@ -68,19 +68,19 @@ struct lp_watch {
     int fd;            /* that it waits for; -1: none. Set as waits_for */
 };
 
-/* Prepares a watch, with ops, waits_for and fd set, for a loop; lp_watch_cancel may come from then on.
- * To be followed by the start. */
+/* Prepares a watch, with ops, waits_for and fd set, for a loop; lp_watch_cancel may come from then
+ * on. To be followed by the start. */
 void lp_watch_init(struct lp_watch *watch, loomp_loop *loop);
 
-/* Hands it to its loop, which tries it soon. Any thread; never fails, allocates nothing. The watch may be
- * gone when this returns. */
+/* Hands it to its loop, which tries it soon. Any thread; never fails, allocates nothing. The watch
+ * may be gone when this returns. */
 void lp_watch_start(struct lp_watch *watch);
 
 /* In attempt: it is tried at that time (of lp_clock_ns), and not before. 0 or -ENOMEM. */
 int lp_watch_at(struct lp_watch *watch, uint64_t when_ns);
 
-/* What was sent away has come back, with what attempt might have returned. On the loop's thread, not in
- * ops. The watch may be gone when this returns. */
+/* What was sent away has come back, with what attempt might have returned. On the loop's thread,
+ * not in ops. The watch may be gone when this returns. */
 void lp_watch_return(struct lp_watch *watch, int64_t result);
 
 /* It is to end with this error, unless it already has; one that is away, if it comes back without a
@@ -93,7 +93,7 @@ void lp_watch_cancel(struct lp_watch *watch);
 /* Each watch of each loop is asked soon whether it is still wanted. Any thread, at any time. */
 void lp_watches_reconsider(void);
 
-/* ---- the loop's side: on its thread ------------------------------------------------------------- */
+/* ---- the loop's side: on its thread ---------------------------------------------------------- */
 
 /* Made with the first watch that a loop gets; NULL without memory. */
 struct lp_watcher;

@@ -75,7 +75,7 @@ _Static_assert(offsetof(struct lp_job_words, item) == 0, "finish_item finds the 
 void lp_job_complete(loomp_job *job, int32_t status, bool here)
 {
     struct lp_job_words *words = lp_job_words(job);
-    lp_job_expected_no_more(words);
+    lp_job_expected_no_more(job);
     words->status = status;
     words->item.run = finish_item;
     lp_job_set_state(words, LOOMP_JOB_ENDED);

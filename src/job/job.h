@@ -143,7 +143,7 @@ void lp_jobs_withdraw(loomp_runtime *runtime, loomp_group *group);
 bool lp_job_place(loomp_job *job, loomp_pool *pool, bool outside);
 
 /* It has ended or will not run: the pool is not to expect it any more. */
-void lp_job_expected_no_more(struct lp_job_words *words);
+void lp_job_expected_no_more(loomp_job *job);
 
 /* The thread that submitted it has handed it over; the job may be gone. placed: a copy from before. */
 void lp_job_handed_over(const struct lp_placed *placed, loomp_pool *pool);

@@ -56,9 +56,11 @@ bool lp_job_place(loomp_job *job, loomp_pool *pool, bool outside)
     return words->placed.arm == LOOMP_INLINE;
 }
 
-void lp_job_expected_no_more(struct lp_job_words *words)
+void lp_job_expected_no_more(loomp_job *job)
 {
-    if (words->placed.expected_ns > 0) {
+    struct lp_job_words *words = lp_job_words(job);
+    /* An operation of I/O has no place: its own words lie over that. */
+    if (job->work && words->placed.expected_ns > 0) {
         lp_pool_expect(words->pool, -(int64_t)words->placed.expected_ns);
         words->placed.expected_ns = 0;
     }

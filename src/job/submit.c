@@ -135,7 +135,7 @@ static int claim(loomp_runtime *runtime, loomp_job *job, loomp_pool *pool, loomp
 static void unclaim(loomp_job *job)
 {
     struct lp_job_words *words = lp_job_words(job);
-    lp_job_expected_no_more(words);
+    lp_job_expected_no_more(job);
     if (words->deadline) {
         lp_deadline_drop(words->deadline);
     }

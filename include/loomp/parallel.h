@@ -23,9 +23,9 @@ typedef int (*loomp_for_fn)(int64_t begin, int64_t end, void *arg);
  * On a plain thread, and in a job of a blocking pool, it blocks. In other SERIAL jobs the caller does
  * chunks too. In a GANG job, between its regions, and in a TASKS job and its tasks it runs on their
  * team. Inside a region of a GANG, and in a job that runs inline on a loop (loomp/site.h), the caller
- * does all chunks. Returns 0 or the first error (of body;
- * -ECANCELED when the job around it is cancelled and not all chunks have begun); -EDEADLK on a
- * loop elsewhere: use loomp_for_async; -EINVAL, -EAGAIN, -ESHUTDOWN, -EOWNERDEAD. Allocates nothing once warm. */
+ * does all chunks. Returns 0 or the first error (of body; -ECANCELED when the job around it is
+ * cancelled and not all chunks have begun); -EDEADLK on a loop elsewhere: use loomp_for_async;
+ * -EINVAL, -EAGAIN, -ESHUTDOWN, -EOWNERDEAD. Allocates nothing once warm. */
 int loomp_for(loomp_runtime *runtime, int64_t begin, int64_t end, int64_t grain, loomp_for_fn body,
               void *arg);
 
@@ -56,10 +56,10 @@ int loomp_for_reduce(loomp_runtime *runtime, int64_t begin, int64_t end, int64_t
                      const struct loomp_reduction *reduction, void *result, void *arg);
 
 /* Calls f(f_arg) and g(g_arg) and returns when both have returned: at the same time if a thread has
- * time for the second, one after the other if not, and in a job that runs inline on a loop. On a team thread f runs here. Nests to any depth.
- * Blocks. Returns f's result if it is not 0, or else g's; -ECANCELED (the job around it was cancelled,
- * or loomp_stop_now came, before g had begun); -EDEADLK on a loop elsewhere; -EINVAL, -EAGAIN (queue_limit, not
- * on a team thread), -ESHUTDOWN, -EOWNERDEAD; then neither was called. */
+ * time for the second, one after the other if not, and in a job that runs inline on a loop. On a
+ * team thread f runs here. Nests to any depth. Blocks. Returns f's result if it is not 0, or else g's; -ECANCELED (the job around it was cancelled,
+ * or loomp_stop_now came, before g had begun); -EDEADLK on a loop elsewhere; -EINVAL,
+ * -EAGAIN (queue_limit, not on a team thread), -ESHUTDOWN, -EOWNERDEAD; then neither was called. */
 int loomp_join(loomp_runtime *runtime, int (*f)(void *arg), void *f_arg, int (*g)(void *arg),
                void *g_arg);
 

@@ -70,4 +70,15 @@ static inline bool io_has_ended(struct io_job *io)
     return ended;
 }
 
+/* A file without a name, for the caller to close; -1: none. */
+static inline int temporary_file(void)
+{
+    FILE *file = tmpfile();
+    int fd = file ? dup(fileno(file)) : -1;
+    if (file) {
+        fclose(file);
+    }
+    return fd;
+}
+
 #endif

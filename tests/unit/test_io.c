@@ -305,16 +305,6 @@ TEST(reads_and_writes_of_one_socket_wait_independently)
 
 /* ---- files --------------------------------------------------------------------------------------- */
 
-static int temporary_file(void)
-{
-    FILE *file = tmpfile();
-    int fd = file ? dup(fileno(file)) : -1;
-    if (file) {
-        fclose(file);
-    }
-    return fd;
-}
-
 TEST(files_are_read_and_written_where_the_offset_says)
 {
     if (!begin()) {

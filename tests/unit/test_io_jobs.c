@@ -49,16 +49,6 @@ static void close_both(const int fds[2])
     close(fds[1]);
 }
 
-static int temporary_file(void)
-{
-    FILE *file = tmpfile();
-    int fd = file ? dup(fileno(file)) : -1;
-    if (file) {
-        fclose(file);
-    }
-    return fd;
-}
-
 /* ---- groups -------------------------------------------------------------------------------------- */
 
 TEST(a_group_counts_operations_and_takes_their_errors_alone)
